@@ -1,0 +1,103 @@
+"""Where the book's files live, and safe ways to write and check them."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder that holds helpers/, data/ and notebooks/."""
+
+DATA = ROOT / "data"
+"""Everything that comes with the book: embedded data, released weights, recorded results."""
+
+
+class BookError(Exception):
+    """An error that a reader can mend; its message is one sentence that says how."""
+
+
+def cache_folder() -> Path:
+    """The folder for downloads, checkpoints and the reader's own weights and results.
+
+    The environment variable GENBOOK_CACHE moves it; the default is ~/.cache/genbook.
+    The folder is created on first use.
+    """
+    named = os.environ.get("GENBOOK_CACHE")
+    folder = Path(named).expanduser() if named else Path.home() / ".cache" / "genbook"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BookError(
+            f"The cache folder {folder} cannot be made ({error.strerror}): set GENBOOK_CACHE to a "
+            "folder that you can write to."
+        ) from error
+    return folder
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, and move it to `path` when the block ends well.
+
+    If the block raises or the process dies, `path` is untouched: a reader never meets half a file,
+    and two processes that write the same file at once each leave a whole one. The temporary name
+    keeps the suffixes of `path`, because some libraries choose a format by them.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffixes = "".join(path.suffixes)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=suffixes)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; give the finished one the usual permissions
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise BookError(f"{path.name} could not be written ({error.strerror or error}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON with a stable layout, atomically."""
+    with atomic_path(path) as temporary:
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raises BookError when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BookError(f"{path.name} is missing from {path.parent}.") from error
+    except ValueError as error:
+        raise BookError(f"{path.name} is damaged ({error}): restore it from the repository.") from error
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def choose(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return `name` if it is one of `known`; otherwise raise BookError with the nearest one.
+
+    `kind` is the word for the message, e.g. "data set".
+    """
+    options = sorted(known)
+    if name in options:
+        return name
+    near = difflib.get_close_matches(name.lower(), options, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(options)}."
+    raise BookError(f"There is no {kind} named {name!r}; {hint}")
