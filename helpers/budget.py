@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TypeVar
 
-from helpers.files import choose
+from helpers.files import BookError, choose
 
 Value = TypeVar("Value")
 
@@ -42,3 +42,13 @@ def is_release() -> bool:
     A reader's own full run keeps them in the cache instead, so that the repository stays as it is.
     """
     return is_full_run() and os.environ.get("GENBOOK_RELEASE") == "1"
+
+
+def current_seed() -> int:
+    """The seed of this run: GENBOOK_SEED, or 0. The quick budget always uses 0."""
+    if not is_full_run():
+        return 0
+    text = os.environ.get("GENBOOK_SEED", "0")
+    if not text.isdecimal():
+        raise BookError(f"GENBOOK_SEED must be a whole number from 0 up, not {text!r}.")
+    return int(text)

@@ -81,7 +81,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise BookError(f"{path.name} is missing from {path.parent}.") from error
     except ValueError as error:
-        raise BookError(f"{path.name} is damaged ({error}): restore it from the repository.") from error
+        raise BookError(
+            f"{path.name} is damaged ({error}): restore it from the repository."
+        ) from error
 
 
 def file_sha256(path: Path) -> str:

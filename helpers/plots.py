@@ -1,0 +1,127 @@
+"""Pictures in the book's style: opaque background, colour-blind-safe colours, plain labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from helpers.files import BookError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = (
+    "#0072B2",  # blue
+    "#D55E00",  # vermilion
+    "#009E73",  # green
+    "#CC79A7",  # pink
+    "#E69F00",  # orange
+    "#56B4E9",  # sky
+    "#000000",  # black
+    "#8C6D31",  # brown
+    "#7F7F7F",  # grey
+    "#B8B000",  # olive, a darker form of the palette's yellow
+)
+"""Ten colours, the first seven by Okabe and Ito (2008), told apart with any colour vision."""
+
+
+def use_style() -> None:
+    """Set matplotlib's defaults for this notebook; call it once, after the imports."""
+    import matplotlib as mpl
+
+    mpl.rcParams.update(
+        {
+            "figure.facecolor": "white",  # opaque: readable on the dark page too
+            "savefig.facecolor": "white",
+            "figure.dpi": 96,
+            "figure.figsize": (6.4, 3.6),
+            "figure.constrained_layout.use": True,
+            "axes.prop_cycle": mpl.cycler(color=COLOURS),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": False,
+            "image.cmap": "gray",
+            "font.size": 10,
+            "legend.frameon": False,
+        }
+    )
+
+
+def image_grid(
+    images: Any,
+    *,
+    columns: int = 10,
+    titles: Sequence[str] | None = None,
+    row_labels: Sequence[str] | None = None,
+    size: float = 0.8,
+    limits: tuple[float, float] | None = (0.0, 1.0),
+) -> Figure:
+    """Draw images [n, height, width, channels] (channels 1 or 3) row by row; returns the figure.
+
+    Values are in [0, 1] as floats or uint8; grey pictures use `limits` as black and white (None:
+    the range of the pictures). titles: one per picture; row_labels: one per row; size: inches per
+    picture. Floats outside [0, 1] are clipped. Raises BookError on NaN and on wrong shapes.
+    """
+    import matplotlib.pyplot as plt
+
+    images = _as_pictures(images)
+    rows = -(-len(images) // columns)
+    height = size * (1.3 if titles is not None else 1.0)
+    left = 1.1 if row_labels else 0.0
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(columns * size + left, rows * height), squeeze=False
+    )
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+    for index, image in enumerate(images):
+        axis = axes.flat[index]
+        if image.shape[-1] == 1:
+            low, high = limits or (None, None)
+            axis.imshow(image[..., 0], cmap="gray", vmin=low, vmax=high)
+        else:
+            axis.imshow(np.clip(image, 0, 1))
+        if titles is not None:
+            axis.set_title(titles[index], fontsize=8, pad=2)
+    for row, label in enumerate(row_labels or []):
+        axes[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    return figure
+
+
+def _as_pictures(images: Any) -> np.ndarray:
+    images = np.asarray(images)
+    if images.dtype == np.uint8:
+        images = images.astype("float32") / 255
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or len(images) == 0:
+        raise BookError(f"Pictures have the shape [n, height, width, 1 or 3], not {images.shape}.")
+    if not np.isfinite(images).all():
+        raise BookError("Some pictures hold values that are not finite (NaN): nothing was drawn.")
+    return images
+
+
+def loss_curves(history: Mapping[str, Sequence[float]], *, labels: Mapping[str, str]) -> Figure:
+    """Draw recorded values by epoch, one line for each key of labels (key -> words).
+
+    Keys that the history lacks are an error, so that a curve is never missing unseen.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
+    missing = [key for key in labels if key not in history]
+    if missing:
+        raise BookError(f"The history has no {missing[0]!r}; it has {', '.join(sorted(history))}.")
+    figure, axis = plt.subplots()
+    for index, (key, label) in enumerate(labels.items()):
+        values = history[key]
+        style = "--" if key.startswith("val_") else "-"
+        axis.plot(range(1, len(values) + 1), values, style, label=label, color=COLOURS[index])
+    axis.set_xlabel("epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.legend()
+    return figure

@@ -1,0 +1,163 @@
+"""Released weights: small files that every notebook can load, with a card that says what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from helpers.budget import current_seed, is_full_run, is_release
+from helpers.files import (
+    DATA,
+    BookError,
+    atomic_path,
+    cache_folder,
+    file_sha256,
+    read_json,
+    write_json,
+)
+from helpers.training import Run
+
+if TYPE_CHECKING:
+    import keras
+
+LARGEST_FILE = 8_000_000
+"""Bytes that a released file may have: the repository is cloned by everybody."""
+
+
+def release(model: keras.Model, name: str, run: Run, *, publish: bool = True) -> None:
+    """Save a trained model's weights, in half precision and without optimiser state.
+
+    name: "<notebook>/<model>", e.g. "vae/vae_2d". A card beside the weights keeps the checksum, the
+    shapes and the training history. Inside `make train` with seed 0 both go to data/weights, and
+    are part of the book from then on; in every other run, or with publish=False (data that may not
+    be republished), they go to the reader's cache.
+    """
+    into_book = publish and is_release() and current_seed() == 0
+    path = _path(name, DATA if into_book else cache_folder())
+    with atomic_path(path) as temporary:
+        model.save_weights(temporary)
+        _halve(temporary)
+        size = temporary.stat().st_size
+        if into_book and size > LARGEST_FILE:
+            raise BookError(
+                f"The weights {name} take {size:,} bytes; at most {LARGEST_FILE:,} are released."
+            )
+    card = {
+        "sha256": file_sha256(path),
+        "parameters": int(model.count_params()),
+        "shapes": _shapes(model),
+        "updates": run.updates,
+        "seconds": round(run.seconds, 1),
+        "history": {k: [round(v, 5) for v in values] for k, values in run.history.items()},
+    }
+    write_json(_card(path), card)
+
+
+def restore(model: keras.Model, name: str) -> Run:
+    """Load weights that `release` saved into `model`; returns the run that made them.
+
+    A reader's own full run comes first only within that run: the default budget always loads the
+    book's weights. Raises BookError when there are none, when the file is damaged, or when the
+    model is built differently from the one that was saved.
+    """
+    path = find(name)
+    card = read_json(_card(path))
+    if file_sha256(path) != card["sha256"]:
+        raise BookError(f"The weights {name} are damaged: restore {path.name} from the repository.")
+    mine = _shapes(model)
+    if mine != card["shapes"]:
+        raise BookError(
+            f"The weights {name} belong to a model of {card['parameters']:,} parameters in "
+            f"{len(card['shapes'])} arrays; yours has {model.count_params():,} in {len(mine)}"
+            f"{_first_difference(card['shapes'], mine)}."
+        )
+    model.load_weights(path)
+    return Run(card["history"], card["updates"], card["seconds"])
+
+
+def find(name: str) -> Path:
+    """The file of these weights: under the quick budget the book's, otherwise this run's own."""
+    own, released = _path(name, cache_folder()), _path(name, DATA)
+    if is_full_run() and not (is_release() and current_seed() == 0) and own.exists():
+        return own
+    if released.exists():
+        return released
+    if is_full_run() and own.exists():
+        return own
+    raise BookError(
+        f"There are no weights named {name!r} yet: train the notebook with GENBOOK_BUDGET=cpu."
+    )
+
+
+def checksums(names: list[str]) -> dict[str, str]:
+    """The SHA-256 of each named weights file, for the record of a run."""
+    return {name: file_sha256(find(name)) for name in names}
+
+
+def card_path(base: Path, name: str) -> Path:
+    """The card (JSON) of these weights below `base`, the book's data folder or the cache."""
+    return _card(_path(name, base))
+
+
+def _path(name: str, base: Path) -> Path:
+    parts = name.split("/")
+    if len(parts) != 2 or not all(part.replace("_", "").isalnum() for part in parts):
+        raise BookError(f"Name weights 'notebook/model', with letters, digits and _; not {name!r}.")
+    return base / "weights" / parts[0] / f"{parts[1]}.weights.h5"
+
+
+def _card(path: Path) -> Path:
+    return path.with_name(path.name.replace(".weights.h5", ".json"))
+
+
+def _shapes(model: keras.Model) -> list[list[int]]:
+    return [list(weight.shape) for weight in model.weights]
+
+
+def _first_difference(saved: list[Any], mine: list[Any]) -> str:
+    for index, (theirs, ours) in enumerate(zip(saved, mine, strict=False)):
+        if theirs != ours:
+            return f" (array {index} is {tuple(ours)} instead of {tuple(theirs)})"
+    return ""
+
+
+def _halve(path: Path) -> None:
+    """Rewrite a Keras weights file with float16 arrays, compressed and without the optimiser.
+
+    Keras casts on loading, so the file fits a float32 model. An array that float16 cannot hold to
+    one part in a thousand (a running variance of 1e-7, say) stays as it is.
+    """
+    import h5py
+
+    half = path.with_name(f"half-{path.name}")
+
+    def copy(source: Any, target: Any) -> None:
+        target.attrs.update(source.attrs)
+        for key, item in source.items():
+            if key == "optimizer":
+                continue
+            if isinstance(item, h5py.Dataset):
+                value = np.asarray(item)
+                target.create_dataset(key, data=_half_if_it_fits(value), **_compression(value))
+            else:
+                copy(item, target.create_group(key))
+
+    with h5py.File(path, "r") as source, h5py.File(half, "w") as target:
+        copy(source, target)
+    half.replace(path)
+
+
+def _half_if_it_fits(value: np.ndarray) -> np.ndarray:
+    if value.dtype != np.float32:
+        return value
+    with np.errstate(over="ignore"):
+        small = value.astype("float16")
+    scale = float(np.abs(value).max(initial=0))
+    fits = np.allclose(small.astype("float32"), value, rtol=1e-3, atol=1e-4 * scale)
+    return small if fits else value
+
+
+def _compression(value: np.ndarray) -> dict[str, Any]:
+    return {"compression": "gzip", "shuffle": True} if value.size > 256 else {}
