@@ -30,6 +30,7 @@ COLOURS = (
 def use_style() -> None:
     """Set matplotlib's defaults for this notebook; call it once, after the imports."""
     import matplotlib as mpl
+    from cycler import cycler
 
     mpl.rcParams.update(
         {
@@ -38,7 +39,7 @@ def use_style() -> None:
             "figure.dpi": 96,
             "figure.figsize": (6.4, 3.6),
             "figure.constrained_layout.use": True,
-            "axes.prop_cycle": mpl.cycler(color=COLOURS),
+            "axes.prop_cycle": cycler(color=COLOURS),
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.grid": False,

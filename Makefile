@@ -1,0 +1,75 @@
+# make book, make test: the two commands of the README. `make help` lists the others.
+PYTHON ?= python3
+BIN := .venv/bin
+# One thread setting everywhere, so that committed outputs and tests agree
+export TF_NUM_INTRAOP_THREADS ?= 2
+export TF_NUM_INTEROP_THREADS ?= 2
+export OMP_NUM_THREADS ?= 2
+export SDL_VIDEODRIVER ?= dummy
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+BUDGET ?= cpu
+DATASET ?=
+SEED ?= 0
+NB ?=
+
+.PHONY: help book site serve lab test units nbval train execute student bench lint lock clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# Rebuilt only when the lock changes: a second call installs nothing again
+.venv/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(0 if ok else f"Python 3.11, 3.12 or 3.13 is needed, this is {sys.version.split()[0]}: call make with PYTHON=python3.12, say.")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+book: site  ## build the site and say where it is
+	@echo "The book is ready: open _build/html/index.html, or call make serve"
+
+site: .venv/installed
+	$(BIN)/python scripts/site_pages.py
+	$(BIN)/jupyter-book build -W --keep-going --quiet .
+
+serve: site  ## serve the site on http://localhost:8000
+	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
+
+lab: .venv/installed  ## open JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+test: site units nbval  ## all tests: package, mathematics, site, every cell of every notebook
+
+units: .venv/installed
+	$(BIN)/python -m pytest tests --durations=10
+
+nbval: .venv/installed
+	GENBOOK_BUDGET=quick GENBOOK_LOG=plain $(BIN)/python -m pytest \
+	  --nbval --nbval-current-env --nbval-cell-timeout 300 -p no:cacheprovider notebooks
+
+train: .venv/installed  ## full run of NB=notebooks/... [BUDGET=cpu DATASET=... SEED=0]; releases weights, results
+	$(BIN)/python scripts/execute.py --budget $(BUDGET) --dataset "$(DATASET)" --seed $(SEED) $(NB)
+
+execute: .venv/installed  ## run notebooks [NB=...] under quick and write them normalised
+	$(BIN)/python scripts/execute.py $(NB)
+
+student: .venv/installed  ## write copies without solutions to student/
+	$(BIN)/python scripts/student.py
+
+bench: .venv/installed  ## measure speed and memory of the models
+	$(BIN)/python scripts/bench.py
+
+lint: .venv/installed  ## check style, copy the repository's address into the setup cells
+	$(BIN)/python scripts/lint.py
+	$(BIN)/ruff check helpers tests scripts
+	$(BIN)/ruff format --check helpers tests scripts
+	$(BIN)/mypy
+
+lock:  ## resolve requirements.lock anew for Python 3.11 to 3.13
+	$(PYTHON) -m venv _build/lock && _build/lock/bin/pip install --quiet uv
+	_build/lock/bin/uv pip compile --universal --python-version 3.11 --upgrade --quiet \
+	  --extra book --extra test --constraint constraints.txt --no-emit-index-url --no-header \
+	  --output-file requirements.lock pyproject.toml
+
+clean:  ## remove the built site
+	rm -rf _build/html _build/.doctrees

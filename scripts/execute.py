@@ -1,0 +1,132 @@
+"""Run notebooks from top to bottom, and write them so that diffs and nbval stay quiet.
+
+usage: execute.py [NOTEBOOK ...]                        under quick, in place (all by default)
+       execute.py --budget cpu [--dataset NAME] [--seed N] NOTEBOOK
+                                                         in full; weights and results are released
+
+A full run leaves the notebook as it is; the executed copy goes to _build/train.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from helpers.files import atomic_path  # noqa: E402
+
+
+class TalkingClient(NotebookClient):
+    """A notebook client that also prints what the cells print, as they print it."""
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        if msg["msg_type"] == "stream":
+            print(msg["content"]["text"], end="", flush=True)
+        return super().process_message(msg, cell, cell_index)
+
+
+def all_notebooks() -> list[Path]:
+    """The book's notebooks, in order."""
+    found = (ROOT / "notebooks").rglob("*.ipynb")
+    return sorted(path for path in found if ".ipynb_checkpoints" not in path.parts)
+
+
+def normalise(notebook: Any) -> None:
+    """Drop what changes from run to run without meaning: times, widget state, versions."""
+    for name in list(notebook.metadata):
+        if name != "kernelspec":
+            del notebook.metadata[name]
+    notebook.metadata["kernelspec"] = {
+        "display_name": "Python 3",
+        "language": "python",
+        "name": "python3",
+    }
+    notebook.metadata["language_info"] = {"name": "python"}
+    for index, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{index:03d}"
+        for name in ("execution", "collapsed", "scrolled", "lines_to_next_cell"):
+            cell.metadata.pop(name, None)
+        if cell.cell_type == "code":
+            cell.outputs = merged(cell.outputs)
+
+
+def merged(outputs: list[Any]) -> list[Any]:
+    """Join neighbouring pieces of the same stream: how a stream is cut depends on timing."""
+    result: list[Any] = []
+    for output in outputs:
+        previous = result[-1] if result else None
+        if (
+            previous is not None
+            and output.output_type == previous.output_type == "stream"
+            and output.name == previous.name
+        ):
+            previous.text += output.text
+        else:
+            result.append(output)
+    return result
+
+
+def execute(path: Path, target: Path) -> float:
+    """Run one notebook in its own folder, write the result to target; returns seconds."""
+    notebook = nbformat.read(path, as_version=4)
+    client = TalkingClient(
+        notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+    )
+    started = time.monotonic()
+    try:
+        client.execute()
+    finally:
+        normalise(notebook)
+        if target != path:  # a failed full run can be looked at; a failed quick one changes nothing
+            write(notebook, target)
+    write(notebook, target)
+    return time.monotonic() - started
+
+
+def write(notebook: Any, target: Path) -> None:
+    """Write a notebook atomically."""
+    with atomic_path(target) as temporary:
+        nbformat.write(notebook, temporary)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("notebooks", nargs="*", type=Path)
+    parser.add_argument("--budget", default="quick", choices=["quick", "cpu", "gpu"])
+    parser.add_argument("--dataset", default="")
+    parser.add_argument("--seed", default="0")
+    options = parser.parse_args()
+    full = options.budget != "quick"
+    if full and not options.notebooks:
+        parser.error("name the notebook to train, e.g. notebooks/03_autoencoders/vae.ipynb")
+    os.environ |= {
+        "GENBOOK_BUDGET": options.budget,
+        "GENBOOK_LOG": "plain",
+        "GENBOOK_RELEASE": "1" if full else "0",
+        "GENBOOK_DATASET": options.dataset,
+        "GENBOOK_SEED": options.seed,
+    }
+    for path in options.notebooks or all_notebooks():
+        copy = ROOT / "_build/train" / f"{path.stem}-{options.dataset}-{options.seed}.ipynb"
+        print(f"== {path} ({options.budget})", flush=True)
+        try:
+            seconds = execute(path, copy if full else path)
+        except CellExecutionError as error:
+            print(f"{path} failed:\n{error}")
+            return 1
+        print(f"== {path}: {seconds:.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
