@@ -1,4 +1,4 @@
-"""Training plumbing: quiet imports, seeds, shuffled batches, resumable `fit`, gradients on any backend."""
+"""Training plumbing: quiet imports, seeds, batches, resumable `fit`, gradients on any backend."""
 
 from __future__ import annotations
 

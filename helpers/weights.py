@@ -1,4 +1,4 @@
-"""Released weights: small files that every notebook can load, with a card that says what they are."""
+"""Released weights: small files that every notebook can load, each with a card about it."""
 
 from __future__ import annotations
 
