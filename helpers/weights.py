@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,21 @@ LARGEST_FILE = 8_000_000
 """Bytes that a released file may have: the repository is cloned by everybody."""
 
 
-def release(model: keras.Model, name: str, run: Run, *, publish: bool = True) -> None:
+def release(
+    model: keras.Model,
+    name: str,
+    run: Run,
+    *,
+    publish: bool = True,
+    keep_architecture: bool = False,
+) -> None:
     """Save a trained model's weights, in half precision and without optimiser state.
 
     name: "<notebook>/<model>", e.g. "vae/vae_2d". A card beside the weights keeps the checksum, the
     shapes and the training history. Inside `make train` with seed 0 both go to data/weights, and
     are part of the book from then on; in every other run, or with publish=False (data that may not
-    be republished), they go to the reader's cache.
+    be republished), they go to the reader's cache. keep_architecture: for models of Keras's own
+    layers that other notebooks load with `restore_model`.
     """
     into_book = publish and is_release() and current_seed() == 0
     path = _path(name, DATA if into_book else cache_folder())
@@ -44,7 +53,7 @@ def release(model: keras.Model, name: str, run: Run, *, publish: bool = True) ->
             raise BookError(
                 f"The weights {name} take {size:,} bytes; at most {LARGEST_FILE:,} are released."
             )
-    card = {
+    card: dict[str, Any] = {
         "sha256": file_sha256(path),
         "parameters": int(model.count_params()),
         "shapes": _shapes(model),
@@ -52,6 +61,8 @@ def release(model: keras.Model, name: str, run: Run, *, publish: bool = True) ->
         "seconds": round(run.seconds, 1),
         "history": {k: [round(v, 5) for v in values] for k, values in run.history.items()},
     }
+    if keep_architecture:
+        card["architecture"] = json.loads(model.to_json())
     write_json(_card(path), card)
 
 
@@ -89,6 +100,33 @@ def find(name: str) -> Path:
     raise BookError(
         f"There are no weights named {name!r} yet: train the notebook with GENBOOK_BUDGET=cpu."
     )
+
+
+def restore_model(name: str) -> keras.Model:
+    """Rebuild a model that was released with `keep_architecture=True`, weights included.
+
+    The architecture is a JSON text of Keras's own layers; no code is run to read it.
+    """
+    import keras
+
+    card = read_json(_card(find(name)))
+    if "architecture" not in card:
+        raise BookError(f"The weights {name} come without an architecture: build the model first.")
+    model = keras.models.model_from_json(json.dumps(card["architecture"]))
+    restore(model, name)
+    return model
+
+
+def load_feature_network(dataset: str) -> keras.Model:
+    """The book's measuring network for a data set, trained in the notebook 02 cnn.
+
+    Maps float images [n, height, width, channels] in [0, 1] to features [n, d]: the penultimate
+    layer of a classifier, in which FID, KID, precision and recall are measured.
+    """
+    import keras
+
+    classifier = restore_model(f"cnn/features_{dataset}")
+    return keras.Model(classifier.inputs, classifier.get_layer("features").output)
 
 
 def checksums(names: list[str]) -> dict[str, str]:
