@@ -1,0 +1,180 @@
+"""Draw the pictures that open the book and its chapters, as SVG below _static and notebooks.
+
+They explain ideas and show no results; the notebooks draw what is measured. Seeds are fixed and
+text becomes outlines, so that the files are the same wherever they are drawn.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patches import FancyArrowPatch, Rectangle
+from scipy.ndimage import gaussian_filter
+from sklearn.datasets import make_moons
+
+ROOT = Path(__file__).resolve().parent.parent
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#6b7680"
+
+
+def noise_to_moons() -> Any:
+    """Dots carried along straight lines from noise to the two half moons."""
+    rng = np.random.default_rng(3)
+    moons, label = make_moons(180, noise=0.05, random_state=3)
+    moons = (moons - moons.mean(axis=0)) / moons.std(axis=0)
+    noise = rng.normal(size=moons.shape)
+    # carry each dot to a moon point on its own side, so that the lines cross little
+    order = np.lexsort((moons[:, 1], moons[:, 0]))
+    start = noise[np.argsort(noise[:, 0])]
+    moons, label = moons[order], label[order]
+    figure, axes = plt.subplots(1, 6, figsize=(10.2, 1.95), layout="constrained")
+    for axis, t in zip(axes, np.linspace(0, 1, 6), strict=True):
+        points = (1 - t) * start + t * moons
+        axis.scatter(*points.T, s=7, c=np.where(label, ORANGE, BLUE), alpha=0.8, linewidths=0)
+        axis.set(xlim=(-2.9, 2.9), ylim=(-2.9, 2.9), xticks=[], yticks=[], aspect="equal")
+        for side in axis.spines.values():
+            side.set_color("#c4ccd2")
+    return figure
+
+
+def three_models() -> Any:
+    """The same points under a box, a Gaussian and a mixture of three, and new points from each."""
+    rng = np.random.default_rng(8)
+    means = np.array([[-1.6, -0.9], [0.4, 1.3], [1.9, -0.8]])
+    spreads = np.array([[[0.30, 0.10], [0.10, 0.16]], [[0.24, -0.12], [-0.12, 0.20]],
+                        [[0.12, 0.02], [0.02, 0.30]]])  # fmt: skip
+    part = rng.integers(3, size=240)
+    draw = np.array([rng.multivariate_normal(means[k], spreads[k]) for k in part])
+    low, high = draw.min(axis=0), draw.max(axis=0)
+    mean, spread = draw.mean(axis=0), np.cov(draw.T)
+    again = rng.integers(3, size=240)
+    samples = {
+        "a box": rng.uniform(low, high, size=(240, 2)),
+        "one Gaussian": rng.multivariate_normal(mean, spread, size=240),
+        "a mixture of three": np.array(
+            [rng.multivariate_normal(means[k], spreads[k]) for k in again]
+        ),
+    }
+    figure, axes = plt.subplots(1, 4, figsize=(10.2, 2.9), layout="constrained")
+    axes[0].scatter(*draw.T, s=7, color=BLUE, linewidths=0)
+    axes[0].set_title("data", fontsize=11)
+    for axis, (name, points) in zip(axes[1:], samples.items(), strict=True):
+        axis.scatter(*points.T, s=7, color=ORANGE, linewidths=0)
+        axis.set_title(f"from {name}", fontsize=11)
+    angle = np.linspace(0, 2 * np.pi, 100)
+    circle = np.stack([np.cos(angle), np.sin(angle)])
+    axes[1].add_patch(Rectangle(low, *(high - low), fill=False, color=GREY, linewidth=1.2))
+    for centre, cov, axis in [(mean, spread, axes[2])] + [
+        (m, s, axes[3]) for m, s in zip(means, spreads, strict=True)
+    ]:
+        for radius in (1, 2):
+            ring = centre[:, None] + radius * np.linalg.cholesky(cov) @ circle
+            axis.plot(*ring, color=GREY, linewidth=1.1)
+    for axis in axes:
+        axis.set(xlim=(-4.2, 4.2), ylim=(-3.4, 3.8), xticks=[], yticks=[], aspect="equal")
+    return figure
+
+
+def arrow(axis: Any, start: float, end: float, text: str = "") -> None:
+    """An arrow along the middle line, with words above it."""
+    axis.add_patch(
+        FancyArrowPatch((start, 0), (end, 0), arrowstyle="-|>", mutation_scale=13, color=GREY)
+    )
+    axis.text((start + end) / 2, 0.22, text, ha="center", fontsize=9.5, color=GREY)
+
+
+def shirt() -> np.ndarray:
+    """A 28x28 drawing of a T-shirt, by rules: a body, two sleeves, a neck."""
+    picture = np.zeros((14, 14))
+    picture[2:13, 4:10] = 0.75
+    for row in range(2, 7):
+        reach = min(4, row)
+        picture[row, max(0, 4 - reach) : 4] = 0.55
+        picture[row, 10 : min(14, 10 + reach)] = 0.55
+    picture[2:4, 6:8] = 0
+    picture[8, 4:10] = 0.95
+    return np.kron(picture, np.ones((2, 2)))
+
+
+def stage(width: float) -> tuple[Any, Any]:
+    """An empty drawing plane, `width` units wide."""
+    figure, axis = plt.subplots(figsize=(10.2, 3.1), layout="constrained")
+    axis.set(xlim=(0, width), ylim=(-3.1, 2.7), aspect="equal")
+    axis.axis("off")
+    return figure, axis
+
+
+def network() -> Any:
+    """A picture becomes maps that shrink and multiply, then ten probabilities."""
+    figure, axis = stage(21)
+    axis.imshow(shirt(), cmap="gray_r", extent=(0.3, 4.3, -2, 2), zorder=2)
+    axis.text(2.3, -2.35, "picture\n28 × 28 × 1", ha="center", va="top", fontsize=10)
+    arrow(axis, 4.5, 6.0, "filters")
+    for i in range(4):
+        axis.add_patch(Rectangle((6.2 + 0.28 * i, -1.4 - 0.18 + 0.12 * i), 2.6, 2.8,
+                                 facecolor="#d9ebf6", edgecolor=BLUE, zorder=2 + i))  # fmt: skip
+    axis.text(7.9, -2.35, "edges and corners\n14 × 14 × 32", ha="center", va="top", fontsize=10)
+    arrow(axis, 9.9, 11.3, "filters")
+    for i in range(7):
+        axis.add_patch(Rectangle((11.5 + 0.22 * i, -0.75 - 0.25 + 0.1 * i), 1.4, 1.5,
+                                 facecolor="#d5efe6", edgecolor=GREEN, zorder=2 + i))  # fmt: skip
+    axis.text(12.9, -2.35, "collars and sleeves\n7 × 7 × 64", ha="center", va="top", fontsize=10)
+    arrow(axis, 14.6, 16.0, "sums")
+    chances = np.array([0.72, 0.01, 0.04, 0.03, 0.02, 0.01, 0.14, 0.01, 0.01, 0.01])
+    for i, chance in enumerate(chances):
+        axis.add_patch(Rectangle((16.4, 1.7 - 0.38 * i), 0.08 + 3.2 * chance, 0.27, color=ORANGE))
+    axis.text(17.8, -2.35, "ten probabilities\nT-shirt, trouser, ...", ha="center", va="top",
+              fontsize=10)  # fmt: skip
+    return figure
+
+
+def autoencoder() -> Any:
+    """A picture squeezed into two numbers, a point on a plane, and drawn again from them."""
+    figure, axis = stage(21)
+    axis.imshow(shirt(), cmap="gray_r", extent=(0.2, 3.8, -1.8, 1.8), zorder=2)
+    axis.text(2.0, -2.35, "784 numbers", ha="center", va="top", fontsize=10)
+    encoder = np.array([[4.3, -1.8], [7.4, -0.45], [7.4, 0.45], [4.3, 1.8]])
+    axis.fill(*encoder.T, facecolor="#d9ebf6", edgecolor=BLUE)
+    axis.text(5.75, 0, "encoder", ha="center", va="center", fontsize=11, color=BLUE)
+    rng = np.random.default_rng(1)
+    axis.add_patch(Rectangle((8.4, -1.8), 4.2, 3.6, facecolor="white", edgecolor="#c4ccd2"))
+    for centre, colour in [((9.5, 0.8), BLUE), ((11.4, 0.9), GREEN), ((10.9, -0.9), ORANGE)]:
+        axis.scatter(*(rng.normal(size=(45, 2)) * 0.3 + centre).T, s=6, color=colour, linewidths=0)
+    axis.scatter([9.5], [0.8], s=90, marker="o", facecolor="white", edgecolor="black", zorder=4)
+    axis.text(10.5, -2.35, "the code: a point on a plane", ha="center", va="top", fontsize=10)
+    decoder = np.array([[13.6, -0.45], [16.7, -1.8], [16.7, 1.8], [13.6, 0.45]])
+    axis.fill(*decoder.T, facecolor="#fbe3d5", edgecolor=ORANGE)
+    axis.text(15.2, 0, "decoder", ha="center", va="center", fontsize=11, color=ORANGE)
+    soft = gaussian_filter(shirt(), 1.2)
+    axis.imshow(soft, cmap="gray_r", vmin=0, vmax=0.95, extent=(17.2, 20.8, -1.8, 1.8), zorder=2)
+    axis.text(19.0, -2.35, "784 numbers again", ha="center", va="top", fontsize=10)
+    return figure
+
+
+PICTURES: dict[str, Callable[[], Any]] = {
+    "_static/cells.svg": noise_to_moons,
+    "notebooks/01_generative_modeling/opener.svg": three_models,
+    "notebooks/02_deep_learning/opener.svg": network,
+    "notebooks/03_autoencoders/opener.svg": autoencoder,
+}
+
+
+def main() -> int:
+    plt.rcParams.update({"svg.hashsalt": "book", "svg.fonttype": "path", "font.size": 10})
+    for name, draw in PICTURES.items():
+        figure = draw()
+        figure.savefig(ROOT / name, facecolor="white", metadata={"Date": None})
+        plt.close(figure)
+        print(f"{name}: {(ROOT / name).stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,398 @@
+"""The site's own Sphinx extension: tables from the record, the JupyterHub button, local assets.
+
+Three directives write what nobody types by hand, each from files of the repository:
+
+- ``recorded-results``: every metric in data/results, notebook by notebook
+- ``recorded-minutes``: minutes of each notebook under each budget
+- ``notebook-map``: a chapter's notebooks with a line about each and their minutes
+
+A notebook without a record shows as a gap. Called as a program, this file prints the gaps.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # for helpers, here and in autodoc
+
+from helpers.files import DATA, read_json  # noqa: E402
+
+BUDGETS = ("quick", "cpu", "gpu")
+WORDS_PER_MINUTE = 200
+"""Reading speed for technical prose, for the reading minutes of a notebook."""
+
+GAP = "not measured yet"
+
+# What a metric's key means. A key that is missing here is shown as it is, with spaces.
+METRIC_WORDS = {
+    "test_nll_nats": "negative log-likelihood on test points, nats (lower is better)",
+    "test_accuracy": "accuracy on test images (higher is better)",
+    "improved_accuracy": "accuracy of the improved network on test images (higher is better)",
+    "max_error": "largest difference from the library's result (lower is better)",
+    "test_bce_nats": "cross-entropy on test images, nats per image (lower is better)",
+    "test_mse": "squared error per pixel on test images (lower is better)",
+    "pca_mse": "squared error per pixel of PCA with as many numbers (the baseline)",
+    "test_elbo_nats": "negative ELBO on test images, nats per image (lower is better)",
+    "kl_nats": "KL term, nats per image",
+    "iwae_nats": "importance-weighted bound, nats per image (lower is better)",
+    "fid": "Fréchet distance between feature clouds (lower is better)",
+    "smile_flip": "faces whose mouth changes as asked (higher is better)",
+    "hair_flip": "faces whose hair colour changes as asked (higher is better)",
+}
+
+
+# ---------------------------------------------------------------- what the repository says
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook of the book: its page name, e.g. "notebooks/03_autoencoders/vae"."""
+
+    page: str
+
+    @property
+    def name(self) -> str:
+        return self.page.rsplit("/", 1)[1]
+
+    @property
+    def path(self) -> Path:
+        return ROOT / f"{self.page}.ipynb"
+
+    @property
+    def record(self) -> Path:
+        return DATA / "results" / f"{self.name}.json"
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Its recorded runs; [] before the first."""
+        return list(read_json(self.record)["runs"]) if self.record.exists() else []
+
+    def markdown(self) -> list[str]:
+        """The text of its Markdown cells; [] while the notebook does not exist."""
+        if not self.path.exists():
+            return []
+        cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+        return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+
+    def title(self) -> str:
+        """Its first heading."""
+        for text in self.markdown():
+            if found := re.search(r"^# +(.+)$", text, re.MULTILINE):
+                return found.group(1).strip()
+        return self.name
+
+    def reading_minutes(self) -> int | None:
+        """Minutes to read its prose, code not counted."""
+        words = sum(len(text.split()) for text in self.markdown())
+        return max(1, round(words / WORDS_PER_MINUTE)) if words else None
+
+
+def toc_pages(toc: Any) -> list[str]:
+    """Every page that _toc.yml names, in order."""
+    if isinstance(toc, list):
+        return [page for part in toc for page in toc_pages(part)]
+    own = [toc[key] for key in ("root", "file") if key in toc]
+    return own + [
+        page for key in ("parts", "chapters", "sections") for page in toc_pages(toc.get(key, []))
+    ]
+
+
+def notebooks() -> list[Notebook]:
+    """The book's notebooks in the order of _toc.yml."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    pages = [page for page in toc_pages(toc) if page.startswith("notebooks/")]
+    return [Notebook(page) for page in pages if not page.endswith("/index")]
+
+
+def quick_seconds() -> dict[str, float]:
+    """Seconds of each notebook under quick, as `make execute` measured them; {} before that."""
+    path = DATA / "results" / "quick_seconds.json"
+    return read_json(path)["seconds"] if path.exists() else {}
+
+
+def comes_with_the_book(dataset: str) -> bool:
+    """True for data that every reader has: embedded in the repository or made in a notebook."""
+    return dataset not in ("cifar10", "celeba")
+
+
+# ---------------------------------------------------------------- tables, as Markdown
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float) -> str:
+    """Four significant digits, with thousands separated: 0.8874, 241.3, 592,554, 2e-07."""
+    if value == int(value) and abs(value) < 1e12:
+        return f"{int(value):,}"
+    if 1e-3 <= abs(value) < 1e4:
+        decimals = max(0, 3 - math.floor(math.log10(abs(value))))
+        return f"{value:.{decimals}f}"
+    return f"{value:.2g}"
+
+
+def measured(values: Sequence[float], own_sd: float | None) -> str:
+    """One value, or the mean of several, with ± sd in the same decimals as the value."""
+    mean = sum(values) / len(values)
+    sd = own_sd
+    if len(values) > 1:
+        sd = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    text = number(mean)
+    if sd is None:
+        return text
+    decimals = len(text.partition(".")[2]) if "e" not in text else 0
+    return f"{text} ± {sd:.{decimals}f}" if round(sd, decimals) else f"{text} ± {sd:.1g}"
+
+
+def per_metric(entry: Any, metric: str) -> Any:
+    """A record's entry for a metric: the entry may be one number or a table by metric."""
+    return entry.get(metric) if isinstance(entry, dict) else entry
+
+
+def words(entry: Any) -> str:
+    """A number, or several by model: "vae_2d 350,000, vae_16d 410,000"."""
+    if isinstance(entry, dict):
+        return ", ".join(f"{name} {number(value)}" for name, value in entry.items()) or "–"
+    return number(entry) if entry else "–"
+
+
+def metric_words(key: str) -> str:
+    """What a metric's key means, with the model's name before it where the key has one."""
+    model, _, metric = key.rpartition(".")
+    text = METRIC_WORDS.get(metric, metric.replace("_", " "))
+    return f"`{model}`: {text}" if model else text
+
+
+def minutes(seconds: float) -> str:
+    """Seconds as minutes, with one decimal below ten."""
+    return f"{seconds / 60:.1f}" if seconds < 600 else f"{seconds / 60:.0f}"
+
+
+def grouped(runs: Iterable[dict[str, Any]]) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    """Runs that differ by seed only, together."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for run in runs:
+        key = (run["dataset"], run["budget"], run.get("backend", ""), run.get("hardware", ""))
+        groups.setdefault(key, []).append(run)
+    return groups
+
+
+def results_text() -> str:
+    """The results page's body: for each notebook what was measured, and by which runs."""
+    parts = []
+    for notebook in notebooks():
+        parts.append(f"## {notebook.name}\n")
+        if notebook.path.exists():
+            parts.append(f"From {{doc}}`/{notebook.page}`.\n")
+        runs = notebook.runs()
+        parts.append(_results_tables(runs) if runs else f"**{GAP.capitalize()}.**\n")
+    return "\n".join(parts)
+
+
+def _results_tables(runs: list[dict[str, Any]]) -> str:
+    metrics, costs = [], []
+    for (dataset, budget, backend, machine), group in grouped(runs).items():
+        for metric in dict.fromkeys(name for run in group for name in run["metrics"]):
+            having = [run for run in group if metric in run["metrics"]]
+            n = per_metric(having[0].get("n"), metric)
+            sd = per_metric(having[0].get("sd"), metric)
+            value = measured([run["metrics"][metric] for run in having], sd)
+            seeds = f"{len(having)} seeds" if len(having) > 1 else "1 run"
+            metrics.append(
+                [dataset, budget, metric_words(metric), value, number(n) if n else "–", seeds]
+            )
+        seconds = sum(run["seconds"] for run in group) / len(group)
+        costs.append(
+            [
+                dataset,
+                f"{budget}, {backend}",
+                words(group[0].get("parameters")),
+                words(group[0].get("updates")),
+                minutes(seconds),
+                machine,
+                group[-1]["date"],
+            ]
+        )
+    measured_table = table(["data", "budget", "measure", "value", "items", "from"], metrics)
+    cost_table = table(
+        ["data", "budget", "parameters", "updates", "minutes", "machine", "date"], costs
+    )
+    sources = dict.fromkeys(f"{run['dataset']}: {run['source']}" for run in runs)
+    return f"{measured_table}\n{cost_table}\nData: {'; '.join(sources)}.\n"
+
+
+def budget_minutes(runs: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Mean minutes of these runs under each budget; "–" for a gap."""
+    result = dict.fromkeys(BUDGETS, "–")
+    for (_, budget, _, _), group in grouped(runs).items():
+        if result.get(budget) == "–":
+            result[budget] = minutes(sum(run["seconds"] for run in group) / len(group))
+    return result
+
+
+def default_minutes(notebook: Notebook) -> dict[str, str]:
+    """Minutes under each budget with the notebook's default data, which comes with the book."""
+    runs = [run for run in notebook.runs() if comes_with_the_book(run["dataset"])]
+    result = budget_minutes(runs)
+    seconds = quick_seconds().get(notebook.name)
+    if seconds is not None:
+        result["quick"] = minutes(seconds)
+    return result
+
+
+def link(notebook: Notebook) -> str:
+    """A link to the notebook's page, or its bare name while there is none."""
+    return f"{{doc}}`/{notebook.page}`" if notebook.path.exists() else f"`{notebook.name}`"
+
+
+def minutes_text() -> str:
+    """The timings page's table: a row for each notebook and data set."""
+    rows = []
+    for notebook in notebooks():
+        times = default_minutes(notebook)
+        rows.append([link(notebook), "default", *(times[budget] for budget in BUDGETS)])
+        others = [run for run in notebook.runs() if not comes_with_the_book(run["dataset"])]
+        for dataset in dict.fromkeys(run["dataset"] for run in others):
+            times = budget_minutes(run for run in others if run["dataset"] == dataset)
+            rows.append(["", f"`{dataset}`", "–", times["cpu"], times["gpu"]])
+    machines = dict.fromkeys(run["hardware"] for notebook in notebooks() for run in notebook.runs())
+    measured_on = f"Machines: {'; '.join(machines)}.\n" if machines else ""
+    return table(["notebook", "data", *BUDGETS], rows) + "\n" + measured_on
+
+
+def map_text(descriptions: dict[str, str]) -> str:
+    """A table of the named notebooks: what each is about, minutes to read and to run."""
+    known = {notebook.name: notebook for notebook in notebooks()}
+    rows = []
+    for name, description in descriptions.items():
+        notebook = known[name]
+        reading = notebook.reading_minutes()
+        times = default_minutes(notebook)
+        read = str(reading) if reading else "–"
+        rows.append([link(notebook), description, read, *(times[budget] for budget in BUDGETS)])
+    return table(["notebook", "what you do there", "read", *BUDGETS], rows)
+
+
+# ---------------------------------------------------------------- the Sphinx extension
+
+
+def hub_link(repository: str, branch: str, page: str) -> str:
+    """The query that the JupyterHub page turns into a link to the reader's own hub.
+
+    page: a notebook's page name; "" opens the folder of all notebooks.
+    """
+    folder = repository.rstrip("/").rsplit("/", 1)[1]
+    path = f"lab/tree/{folder}/{page}.ipynb" if page else f"lab/tree/{folder}/notebooks"
+    return urlencode({"repo": repository, "branch": branch, "urlpath": path}, safe="/:")
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register the directives and the two hooks with Sphinx."""
+    from docutils import nodes
+    from docutils.statemachine import StringList
+    from sphinx.util.docutils import SphinxDirective
+
+    class Generated(SphinxDirective):
+        """A directive whose Markdown is made from files, and remade when one of them changes."""
+
+        has_content = True
+
+        def text(self) -> str:
+            raise NotImplementedError
+
+        def run(self) -> list[nodes.Node]:
+            for notebook in notebooks():
+                for path in (notebook.record, notebook.path):
+                    self.env.note_dependency(str(path))
+            container = nodes.Element()
+            lines = StringList(self.text().splitlines(), source=self.env.docname)
+            self.state.nested_parse(lines, self.content_offset, container, match_titles=True)
+            return container.children
+
+    class RecordedResults(Generated):
+        def text(self) -> str:
+            return results_text()
+
+    class RecordedMinutes(Generated):
+        def text(self) -> str:
+            return minutes_text()
+
+    class NotebookMap(Generated):
+        def text(self) -> str:
+            lines = (line.partition(":") for line in self.content if line.strip())
+            return map_text({name.strip(): text.strip() for name, _, text in lines})
+
+    app.add_directive("recorded-results", RecordedResults)
+    app.add_directive("recorded-minutes", RecordedMinutes)
+    app.add_directive("notebook-map", NotebookMap)
+    app.connect("config-inited", load_mathjax_where_needed)
+    app.connect("source-read", fill_in_repository)
+    app.connect("html-page-context", add_hub_button, priority=502)  # after the theme's buttons
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def load_mathjax_where_needed(app: Any, config: Any) -> None:
+    """Jupyter-book links every script below _static from every page; MathJax is not for all.
+
+    Sphinx itself links it, through mathjax_path, from the pages that have formulas.
+    """
+    config.html_js_files = [
+        name for name in config.html_js_files if not str(name).startswith("mathjax/")
+    ]
+
+
+def fill_in_repository(app: Any, page: str, source: list[str]) -> None:
+    """Replace {{repository}} and {{hub_query}} in the pages, so that the address stands once."""
+    if page.startswith("book/"):
+        options = app.config.html_theme_options
+        repository, branch = options["repository_url"], options["repository_branch"]
+        query = hub_link(repository, branch, "").replace("&", "&amp;")
+        source[0] = source[0].replace("{{repository}}", repository).replace("{{hub_query}}", query)
+
+
+def add_hub_button(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Add a JupyterHub button to notebooks: hubs differ, so it opens the page that asks for yours.
+
+    With `jupyterhub_url` in _config.yml the theme makes the button itself.
+    """
+    options = app.config.html_theme_options
+    buttons = next(
+        (b for b in context.get("header_buttons", []) if b.get("label") == "launch-buttons"), None
+    )
+    if buttons is None or options["launch_buttons"].get("jupyterhub_url"):
+        return
+    query = hub_link(options["repository_url"], options["repository_branch"], page)
+    buttons["buttons"].append(
+        {
+            "type": "link",
+            "text": "JupyterHub",
+            "tooltip": "Open on a JupyterHub of your choice",
+            "icon": "_static/images/logo_jupyterhub.svg",
+            "url": f"{context['pathto']('book/jupyterhub')}?{query}",
+        }
+    )
+
+
+def main() -> int:
+    """Print which notebooks have no record yet."""
+    gaps = [notebook.name for notebook in notebooks() if not notebook.runs()]
+    if gaps:
+        print(f"No recorded results yet for: {', '.join(gaps)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
