@@ -48,7 +48,7 @@ def current_seed() -> int:
     """The seed of this run: GENBOOK_SEED, or 0. The quick budget always uses 0."""
     if not is_full_run():
         return 0
-    text = os.environ.get("GENBOOK_SEED", "0")
+    text = os.environ.get("GENBOOK_SEED") or "0"
     if not text.isdecimal():
         raise BookError(f"GENBOOK_SEED must be a whole number from 0 up, not {text!r}.")
     return int(text)

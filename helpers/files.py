@@ -49,12 +49,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     and two processes that write the same file at once each leave a whole one. The temporary name
     keeps the suffixes of `path`, because some libraries choose a format by them.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffixes = "".join(path.suffixes)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=suffixes)
-    os.close(handle)
-    temporary = Path(name)
+    temporary: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        suffixes = "".join(path.suffixes)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=suffixes)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         # mkstemp makes private files; give the finished one the usual permissions
         mask = os.umask(0)
@@ -62,9 +63,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~mask)
         os.replace(temporary, path)
     except OSError as error:
-        raise BookError(f"{path.name} could not be written ({error.strerror or error}).") from error
+        raise BookError(
+            f"{path.name} could not be written to {path.parent} ({error.strerror or error}): "
+            "make room or give write permission there, and try again."
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:

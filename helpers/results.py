@@ -6,7 +6,7 @@ import datetime
 import math
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,6 @@ class Headline:
     seeds: int
     n: int | None
     seconds: float
-    parameters: int | None
 
     def text(self, digits: int = 3) -> str:
         """e.g. "0.884" or "0.884 ± 0.002" when there is more than one seed."""
@@ -59,8 +58,9 @@ def headline(
     if not runs:
         return None
     if budget is None:
-        best = next((run for run in runs if _is_released(run)), runs[-1])["budget"]
-        runs = [run for run in runs if run["budget"] == best]
+        best = next((run for run in runs if _is_released(run)), runs[-1])
+        same = ("budget", "backend")
+        runs = [run for run in runs if all(run[key] == best[key] for key in same)]
     values = [run["metrics"][metric] for run in runs]
     mean = sum(values) / len(values)
     sd = None
@@ -73,7 +73,6 @@ def headline(
         seeds=len(values),
         n=first["n"].get(metric),
         seconds=sum(run["seconds"] for run in runs) / len(runs),
-        parameters=(first["parameters"] or {}).get(metric.split(".")[0]) or None,
     )
 
 
@@ -97,8 +96,7 @@ class Record:
         self, name: str, value: float, *, n: int | None = None, sd: float | None = None
     ) -> None:
         """Keep a value measured on the full sample of size n; sd is that of the value, if known."""
-        if not math.isfinite(value):
-            raise BookError(f"The metric {name} is {value}: nothing was recorded.")
+        _require_finite(name, value, sd)
         self.metrics[name] = float(value)
         if n is not None:
             self.n[name] = int(n)
@@ -111,6 +109,7 @@ class Record:
         sd is the standard deviation of `value` as a measurement on n items; a value further than
         four of them from the recorded one raises AssertionError.
         """
+        _require_finite(name, value, sd)
         if is_full_run():
             self.quick_checks[name] = {"value": float(value), "n": int(n), "sd": float(sd)}
             return
@@ -121,7 +120,9 @@ class Record:
         then = recorded["quick_check"][name]
         if then["n"] != n:
             raise BookError(f"{name} was recorded on {then['n']:,} items, not on {n:,}.")
-        assert abs(value - then["value"]) <= TOLERANCE * then["sd"], (
+        # A value without spread (an exact error, say) still moves in its last digits
+        allowed = max(TOLERANCE * then["sd"], 1e-4 * abs(then["value"]))
+        assert abs(value - then["value"]) <= allowed, (
             f"{name} is {value:.4f}, but {then['value']:.4f} was recorded: more than "
             f"{TOLERANCE:g} standard deviations of {then['sd']:.4f} away"
         )
@@ -130,15 +131,15 @@ class Record:
     def save(
         self,
         *,
-        parameters: dict[str, int] | None = None,
-        updates: dict[str, int] | int = 0,
+        parameters: Mapping[str, int] | None = None,
+        updates: Mapping[str, int] | int = 0,
         seconds: float,
         weight_names: Sequence[str] = (),
     ) -> None:
         """Write this run into the record; does nothing under quick.
 
-        parameters and updates: per model; seconds: training time of all models of the notebook
-        together. A run with the same data set, budget, backend and seed is replaced.
+        parameters and updates: per model, {name: number}; seconds: training time of all models of
+        the notebook together. A run with the same data set, budget, backend and seed is replaced.
         """
         if not is_full_run():
             return
@@ -155,8 +156,8 @@ class Record:
                 k: {name: _round(v) for name, v in check.items()}
                 for k, check in self.quick_checks.items()
             },
-            "parameters": parameters or {},
-            "updates": updates,
+            "parameters": dict(parameters or {}),
+            "updates": dict(updates) if isinstance(updates, Mapping) else updates,
             "seconds": round(seconds, 1),
             "hardware": hardware(),
             "versions": _versions(),
@@ -227,7 +228,9 @@ def expectation(notebook: str, rows: Sequence[dict[str, Any]], dataset: str) -> 
     show_table(["what", "trivial baseline", "ours", "reference", "optimum"], table)
     cost = _cost(notebook)
     if cost:
-        show_table(["data set", "budget", "runs", "minutes per run", "hardware"], cost)
+        show_table(
+            ["data set", "budget", "parameters", "runs", "minutes per run", "hardware"], cost
+        )
 
 
 def _cost(notebook: str) -> list[list[str]]:
@@ -238,12 +241,20 @@ def _cost(notebook: str) -> list[list[str]]:
         [
             dataset,
             budget,
+            _counts(runs[0]["parameters"]),
             str(len(runs)),
             f"{sum(run['seconds'] for run in runs) / len(runs) / 60:.1f}",
             machine,
         ]
         for (dataset, budget, machine), runs in groups.items()
     ]
+
+
+def _counts(parameters: Mapping[str, int]) -> str:
+    """e.g. "593,500", or "vae_2d 350,000, vae_16d 410,000" for several models."""
+    if len(parameters) == 1:
+        return f"{next(iter(parameters.values())):,}"
+    return ", ".join(f"{model} {count:,}" for model, count in parameters.items()) or "–"
 
 
 def hardware() -> str:
@@ -297,6 +308,13 @@ def _is_released(run: dict[str, Any]) -> bool:
         )
     except BookError:
         return False
+
+
+def _require_finite(name: str, value: float, sd: float | None) -> None:
+    if not math.isfinite(value):
+        raise BookError(f"The metric {name} is {value}: nothing was recorded.")
+    if sd is not None and not (math.isfinite(sd) and sd >= 0):
+        raise BookError(f"The standard deviation of {name} is {sd}: nothing was recorded.")
 
 
 def _key(run: dict[str, Any]) -> tuple[Any, ...]:

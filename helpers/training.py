@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 import warnings
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,11 +94,11 @@ def batches(
             super().__init__()
             self.start_epoch(0)
 
-        def start_epoch(self, epoch: int) -> None:
+        def start_epoch(self, epoch: int) -> None:  # called by `fit`
             self.epoch = epoch
             self.order = np.random.default_rng([seed, epoch]).permutation(len(inputs))
 
-        def on_epoch_end(self) -> None:
+        def on_epoch_end(self) -> None:  # for a plain model.fit
             self.start_epoch(self.epoch + 1)
 
         def __len__(self) -> int:
@@ -127,21 +130,25 @@ def fit(
     checkpoint: a name, e.g. "vae_2d". Under the cpu and gpu budgets the state after every epoch
     (weights, optimisers, seed generators, history) is kept in the cache under this name; the same
     call after an interruption goes on from there and ends where the whole run would have ended.
+    What else must survive (a replay buffer, say) belongs into a non-trainable weight of the model.
+    Build the model first, and a second optimiser for its own variables.
     The file is removed when training is complete. validation: as validation_data of Keras.
     Readers see Keras's progress bar; with GENBOOK_LOG=plain there is one line per epoch without
     times, which keeps committed outputs stable.
     """
-    state = _Checkpoint(model, checkpoint) if checkpoint and is_full_run() else None
+    # Made under quick too, so that what a full run would refuse shows in a minute, not in an hour
+    state = _Checkpoint(model, checkpoint) if checkpoint else None
+    if not is_full_run():
+        state = None
     run = state.restore() if state else Run()
-    done = len(next(iter(run.history.values()), []))
-    data.start_epoch(done)
+    done = _epochs(run)
     steps = len(data)
     print(f"{epochs} epochs of {steps:,} batches: {epochs * steps:,} updates")
     if done:
         print(f"resuming after epoch {done}")
     plain = os.environ.get("GENBOOK_LOG") == "plain"
     started = time.monotonic() - run.seconds
-    bookkeeper = _bookkeeper(run, started, epochs, state, plain)
+    bookkeeper = _bookkeeper(run, data, started, epochs, state, plain)
     if done < epochs:
         model.fit(
             data,
@@ -152,19 +159,27 @@ def fit(
             callbacks=[*callbacks, bookkeeper],
             shuffle=False,  # the batches shuffle themselves
         )
-    run.updates = epochs * steps
+    run.updates = _epochs(run) * steps  # a callback may have stopped the training earlier
     if state:
         state.path.unlink(missing_ok=True)
     return run
 
 
+def _epochs(run: Run) -> int:
+    return len(next(iter(run.history.values()), []))
+
+
 def _bookkeeper(
-    run: Run, started: float, epochs: int, state: _Checkpoint | None, plain: bool
+    run: Run, data: Any, started: float, epochs: int, state: _Checkpoint | None, plain: bool
 ) -> Any:
     """A callback that extends the history, prints the line, and saves the state, in this order."""
     import keras
 
     class Bookkeeper(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            # Keras itself moves the data on once more than there are epochs, so the epoch is told
+            data.start_epoch(epoch)
+
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             values = {name: float(value) for name, value in (logs or {}).items()}
             for name, value in values.items():
@@ -193,23 +208,29 @@ class _Checkpoint:
                 "Build the model before training it with a checkpoint (call it once on a batch)."
             )
         self.model = model
-        self.path: Path = cache_folder() / "checkpoints" / f"{name}.npz"
+        file_name = re.sub(r"[^0-9A-Za-z_]+", "_", name)  # the name may hold a folder of pictures
+        self.path: Path = cache_folder() / "checkpoints" / f"{file_name}.npz"
+        for attribute, optimizer in self._optimizers().items():
+            if optimizer.built:
+                continue
+            if attribute != "optimizer":
+                raise BookError(
+                    f"Build {attribute} for its own variables before training with a checkpoint "
+                    f"(model.{attribute}.build(variables))."
+                )
+            optimizer.build(model.trainable_variables)
+
+    def _optimizers(self) -> dict[str, Any]:
+        """The model's optimisers by the names of their attributes, in a fixed order."""
+        import keras
+
+        attributes = sorted(vars(self.model).items())
+        return {k: v for k, v in attributes if isinstance(v, keras.optimizers.Optimizer)}
 
     def _variables(self) -> list[Any]:
         """Weights and seed generators of the model, then the variables of its optimisers."""
-        import keras
-
-        found = list(self.model.variables)
-        optimizers = [
-            value
-            for _, value in sorted(vars(self.model).items())
-            if isinstance(value, keras.optimizers.Optimizer)
-        ]
-        for optimizer in optimizers:
-            if not optimizer.built:
-                optimizer.build(self.model.trainable_variables)
-            found += optimizer.variables
-        return found
+        optimizers = self._optimizers().values()
+        return [*self.model.variables, *(v for each in optimizers for v in each.variables)]
 
     def save(self, run: Run) -> None:
         from keras import ops
@@ -230,13 +251,9 @@ class _Checkpoint:
         try:
             with np.load(self.path, allow_pickle=False) as file:
                 arrays = dict(file)
-        except (OSError, ValueError, EOFError, KeyError) as error:
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             raise BookError(
                 f"The checkpoint {self.path} is damaged: delete it to train from the start."
-            ) from error
-        except Exception as error:  # zipfile.BadZipFile, without importing zipfile for it
-            raise BookError(
-                f"The checkpoint {self.path} cannot be read: delete it to train from the start."
             ) from error
         values = [arrays.get(f"variable_{index}") for index in range(len(variables))]
         saved = sum(name.startswith("variable_") for name in arrays)

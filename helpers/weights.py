@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,10 +141,11 @@ def card_path(base: Path, name: str) -> Path:
 
 
 def _path(name: str, base: Path) -> Path:
-    parts = name.split("/")
-    if len(parts) != 2 or not all(part.replace("_", "").isalnum() for part in parts):
+    notebook, _, model = name.partition("/")
+    model = re.sub(r"[^0-9A-Za-z_]+", "_", model)  # it may hold a data set like folder:PATH
+    if not re.fullmatch(r"[0-9A-Za-z_]+", notebook) or not model.strip("_"):
         raise BookError(f"Name weights 'notebook/model', with letters, digits and _; not {name!r}.")
-    return base / "weights" / parts[0] / f"{parts[1]}.weights.h5"
+    return base / "weights" / notebook / f"{model}.weights.h5"
 
 
 def _card(path: Path) -> Path:
@@ -164,12 +166,13 @@ def _first_difference(saved: list[Any], mine: list[Any]) -> str:
 def _halve(path: Path) -> None:
     """Rewrite a Keras weights file with float16 arrays, compressed and without the optimiser.
 
-    Keras casts on loading, so the file fits a float32 model. An array that float16 cannot hold to
-    one part in a thousand (a running variance of 1e-7, say) stays as it is.
+    Keras casts on loading, so the file fits a float32 model. Vectors stay exact: they take little
+    room, and a running variance may be too small for float16. So does an array with a value that
+    is too large for it.
     """
     import h5py
 
-    half = path.with_name(f"half-{path.name}")
+    half = path.with_name(f"{path.name}.half")
 
     def copy(source: Any, target: Any) -> None:
         target.attrs.update(source.attrs)
@@ -182,16 +185,20 @@ def _halve(path: Path) -> None:
             else:
                 copy(item, target.create_group(key))
 
-    with h5py.File(path, "r") as source, h5py.File(half, "w") as target:
-        copy(source, target)
-    half.replace(path)
+    try:
+        with h5py.File(path, "r") as source, h5py.File(half, "w") as target:
+            copy(source, target)
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def _half_if_it_fits(value: np.ndarray) -> np.ndarray:
-    if value.dtype != np.float32:
+    if value.dtype != np.float32 or value.ndim < 2:
         return value
     with np.errstate(over="ignore"):
         small = value.astype("float16")
+    # Below its smallest normal number float16 is coarse; beside larger weights that is nothing
     scale = float(np.abs(value).max(initial=0))
     fits = np.allclose(small.astype("float32"), value, rtol=1e-3, atol=1e-4 * scale)
     return small if fits else value
