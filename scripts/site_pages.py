@@ -333,11 +333,16 @@ def setup(app: Any) -> dict[str, Any]:
     class NotebookMap(Generated):
         def text(self) -> str:
             lines = (line.partition(":") for line in self.content if line.strip())
-            return map_text({name.strip(): text.strip() for name, _, text in lines})
+            named = {name.strip(): text.strip() for name, _, text in lines}
+            unknown = set(named) - {notebook.name for notebook in notebooks()}
+            if unknown:
+                raise self.error(f"_toc.yml has no notebook {', '.join(sorted(unknown))}")
+            return map_text(named)
 
     app.add_directive("recorded-results", RecordedResults)
     app.add_directive("recorded-minutes", RecordedMinutes)
     app.add_directive("notebook-map", NotebookMap)
+    app.connect("builder-inited", make_static_folder)
     app.connect("config-inited", load_mathjax_where_needed)
     app.connect("source-read", fill_in_repository)
     app.connect("html-page-context", add_hub_button, priority=502)  # after the theme's buttons
@@ -352,6 +357,14 @@ def load_mathjax_where_needed(app: Any, config: Any) -> None:
     config.html_js_files = [
         name for name in config.html_js_files if not str(name).startswith("mathjax/")
     ]
+
+
+def make_static_folder(app: Any) -> None:
+    """Make _static first: the theme copies the logo there even when a build fails early.
+
+    Without the folder the logo would become a file of that name, and every later build would fail.
+    """
+    (Path(app.outdir) / "_static").mkdir(parents=True, exist_ok=True)
 
 
 def fill_in_repository(app: Any, page: str, source: list[str]) -> None:
