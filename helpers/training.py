@@ -40,6 +40,8 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+            if "tensorflow" in sys.modules:  # looks for GPUs on first use, and talks about it too
+                sys.modules["tensorflow"].config.list_physical_devices()
     finally:
         os.dup2(saved, 2)
         os.close(saved)
@@ -179,6 +181,8 @@ def _bookkeeper(
         def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             # Keras itself moves the data on once more than there are epochs, so the epoch is told
             data.start_epoch(epoch)
+            if state:
+                state.restore_generators()
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             values = {name: float(value) for name, value in (logs or {}).items()}
@@ -219,6 +223,7 @@ class _Checkpoint:
                     f"(model.{attribute}.build(variables))."
                 )
             optimizer.build(model.trainable_variables)
+        self._generators: dict[str, Array] = {}
 
     def _optimizers(self) -> dict[str, Any]:
         """The model's optimisers by the names of their attributes, in a fixed order."""
@@ -240,6 +245,7 @@ class _Checkpoint:
             for index, variable in enumerate(self._variables())
         }
         arrays |= {f"history_{name}": np.array(values) for name, values in run.history.items()}
+        arrays |= _generator_states()
         with atomic_path(self.path) as temporary:
             np.savez(temporary, seconds=run.seconds, **arrays)
 
@@ -268,12 +274,39 @@ class _Checkpoint:
             )
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+        self._generators = {k: v for k, v in arrays.items() if k.startswith("generator_")}
         history = {
             name.removeprefix("history_"): values.tolist()
             for name, values in arrays.items()
             if name.startswith("history_")
         }
         return Run(history=history, seconds=float(arrays["seconds"]))
+
+    def restore_generators(self) -> None:
+        """Set PyTorch's own generators, as late as possible: `fit` draws from them, too."""
+        if self._generators:
+            import torch
+
+            for name, value in self._generators.items():
+                if name == "generator_cpu":
+                    torch.set_rng_state(torch.from_numpy(value))
+                elif torch.cuda.is_available():
+                    torch.cuda.set_rng_state(torch.from_numpy(value))
+            self._generators = {}
+
+
+def _generator_states() -> dict[str, Array]:
+    """PyTorch's own generators, which Keras layers without a seed draw from; {} on TensorFlow."""
+    import keras
+
+    if keras.backend.backend() != "torch":
+        return {}
+    import torch
+
+    states = {"generator_cpu": torch.get_rng_state().numpy()}
+    if torch.cuda.is_available():
+        states["generator_cuda"] = torch.cuda.get_rng_state().numpy()
+    return states
 
 
 def minimize(

@@ -85,7 +85,9 @@ def restore(model: keras.Model, name: str) -> Run:
             f"{len(card['shapes'])} arrays; yours has {model.count_params():,} in {len(mine)}"
             f"{_first_difference(card['shapes'], mine)}."
         )
-    model.load_weights(path)
+    with warnings.catch_warnings():  # released files hold no optimiser: nothing to be warned of
+        warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+        model.load_weights(path)
     return Run(card["history"], card["updates"], card["seconds"])
 
 
