@@ -86,6 +86,13 @@ def test_frechet_distance_keeps_its_digits_with_fewer_rows_than_features() -> No
     assert metrics.frechet_distance(real, fake) == pytest.approx(expected, rel=1e-12)
 
 
+def test_frechet_distance_of_equal_sets_is_never_negative() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        rows = rng.standard_normal((30, 8)) * 100
+        assert 0 <= metrics.frechet_distance(rows, rng.permutation(rows)) < 1e-9
+
+
 @steady
 @given(feature_sets(), st.integers(0, 9))
 def test_frechet_distance_properties(sets: tuple[np.ndarray, np.ndarray], seed: int) -> None:
@@ -410,6 +417,9 @@ def test_the_floor_of_total_variation_is_its_exact_expectation() -> None:
     assert metrics.perfect_sampler_total_variation(probabilities, n, seed=0) == pytest.approx(
         expected / 2, rel=0.1
     )
+    # one sample in one of two equal bins is always off by half; a single bin cannot be missed
+    assert metrics.perfect_sampler_total_variation([0.5, 0.5], 1, seed=0) == 0.5
+    assert metrics.perfect_sampler_total_variation([1.0], 7, seed=0) == 0
 
 
 def test_a_perfect_sampler_reaches_the_floor_and_a_bad_one_does_not() -> None:
