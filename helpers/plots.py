@@ -63,12 +63,17 @@ def image_grid(
 
     Values are in [0, 1] as floats or uint8; grey pictures use `limits` as black and white (None:
     the range of the pictures). titles: one per picture; row_labels: one per row; size: inches per
-    picture. Floats outside [0, 1] are clipped. Raises BookError on NaN and on wrong shapes.
+    picture. Floats outside [0, 1] are clipped. Raises BookError on NaN, on wrong shapes, and when
+    the titles or labels do not go with the pictures.
     """
     import matplotlib.pyplot as plt
 
     images = _as_pictures(images)
     rows = -(-len(images) // columns)
+    if titles is not None and len(titles) != len(images):
+        raise BookError(f"{len(images)} pictures do not go with {len(titles)} titles.")
+    if row_labels is not None and len(row_labels) != rows:
+        raise BookError(f"{rows} rows do not go with {len(row_labels)} row labels.")
     height = size * (1.3 if titles is not None else 1.0)
     left = 1.1 if row_labels else 0.0
     figure, axes = plt.subplots(
