@@ -153,7 +153,7 @@ class Record:
             "n": self.n,
             "sd": {k: _round(v) for k, v in self.sd.items()},
             "quick_check": {
-                k: {name: _round(v) for name, v in check.items()}
+                k: {**check, "value": _round(check["value"]), "sd": _round(check["sd"])}
                 for k, check in self.quick_checks.items()
             },
             "parameters": dict(parameters or {}),

@@ -1,0 +1,274 @@
+"""helpers.results: the record, its headline, its tables and the check of quick runs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers import results
+from helpers.files import BookError, cache_folder, read_json, write_json
+
+pytestmark = pytest.mark.usefixtures("book")
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What IPython's display was called with."""
+    import IPython.display
+
+    calls: list[Any] = []
+    monkeypatch.setattr(IPython.display, "display", lambda *a, **k: calls.append((a, k)))
+    return calls
+
+
+def record_run(
+    monkeypatch: pytest.MonkeyPatch,
+    value: float = 0.9,
+    *,
+    seed: int = 0,
+    dataset: str = "moons",
+    budget: str = "cpu",
+    sd: float = 0.01,
+    release: bool = True,
+) -> None:
+    """A full run of `make train`, reduced to its record."""
+    monkeypatch.setenv("GENBOOK_BUDGET", budget)
+    monkeypatch.setenv("GENBOOK_SEED", str(seed))
+    monkeypatch.setenv("GENBOOK_RELEASE", "1" if release else "0")
+    record = results.Record("toy", dataset, f"{dataset}, 100 points")
+    record.metric("score", value, n=100, sd=sd)
+    record.metric("guess_score", 0.5)
+    record.check("score", value, n=10, sd=sd)
+    record.save(parameters={"net": 1234}, updates={"net": 50}, seconds=90.04)
+    for name in ("BUDGET", "SEED", "RELEASE"):
+        monkeypatch.delenv(f"GENBOOK_{name}")
+
+
+# --------------------------------------------------------------------------------- the record
+
+
+def test_a_full_run_writes_everything(monkeypatch: pytest.MonkeyPatch, book: Path) -> None:
+    record_run(monkeypatch, 0.123456789)
+    content = read_json(book / "results" / "toy.json")
+    assert content["notebook"] == "toy"
+    (run,) = content["runs"]
+    expected = {
+        "dataset": "moons", "source": "moons, 100 points", "budget": "cpu", "seed": 0,
+        "metrics": {"score": 0.123457, "guess_score": 0.5}, "n": {"score": 100},
+        "sd": {"score": 0.01},
+        "quick_check": {"score": {"value": 0.123457, "n": 10, "sd": 0.01}},
+        "parameters": {"net": 1234}, "updates": {"net": 50}, "seconds": 90.0,
+        "weights_sha256": {},
+    }  # fmt: skip
+    assert {key: run[key] for key in expected} == expected
+    assert set(run) - set(expected) == {"backend", "hardware", "versions", "date"}
+    assert set(run["versions"]) == {"python", "keras", "tensorflow", "numpy"}
+    assert run["hardware"] and run["date"][:2] == "20"
+
+
+def test_runs_are_kept_apart_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, seed, dataset in [(0.1, 1, "moons"), (0.2, 0, "moons"), (0.3, 0, "cifar10")]:
+        record_run(monkeypatch, value, seed=seed, dataset=dataset)
+    record_run(monkeypatch, 0.4, seed=1)
+    kept = [(r["dataset"], r["seed"], r["metrics"]["score"]) for r in results.load_runs("toy")]
+    assert kept == [("cifar10", 0, 0.3), ("moons", 0, 0.2), ("moons", 1, 0.4)]
+
+
+def test_a_readers_run_stays_in_the_cache(monkeypatch: pytest.MonkeyPatch, book: Path) -> None:
+    record_run(monkeypatch, release=False)
+    assert not (book / "results").exists() and results.load_runs("toy") == []
+    assert (cache_folder() / "results" / "toy.json").exists()
+
+
+def test_quick_writes_nothing(book: Path) -> None:
+    record = results.Record("toy", "moons", "moons")
+    record.metric("score", 1.0)
+    record.save(seconds=1.0)
+    assert not book.exists() and not (cache_folder() / "results").exists()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_values_that_are_not_finite_are_refused(
+    monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    record = results.Record("toy", "moons", "moons")
+    with pytest.raises(BookError, match=r"The metric score is .*nothing was recorded"):
+        record.metric("score", value)
+    with pytest.raises(BookError, match=r"The metric score is .*nothing was recorded"):
+        record.check("score", value, n=1, sd=0.1)
+    for sd in (value, -0.1):
+        with pytest.raises(BookError, match="The standard deviation of score is"):
+            record.metric("score", 1.0, sd=sd)
+        with pytest.raises(BookError, match="The standard deviation of score is"):
+            record.check("score", 1.0, n=1, sd=sd)
+    assert (record.metrics, record.sd, record.quick_checks) == ({}, {}, {})
+
+
+# ------------------------------------------------------------------------------ the quick check
+
+
+def quick_check(value: float, n: int = 10) -> None:
+    results.Record("toy", "moons", "moons").check("score", value, n=n, sd=0.01)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_the_tolerance_is_four_sd_on_both_sides(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], side: int
+) -> None:
+    record_run(monkeypatch, 0.9, sd=0.01)
+    quick_check(0.9 + side * 0.0399)
+    assert "on 10, as recorded (0.900 ± 0.010)" in capsys.readouterr().out
+    with pytest.raises(AssertionError, match=r"but 0.9000 was recorded: more than 4 standard"):
+        quick_check(0.9 + side * 0.0401)
+
+
+def test_a_value_without_spread_may_move_in_its_last_digits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record_run(monkeypatch, 0.9, sd=0.0)
+    quick_check(0.900001)
+    with pytest.raises(AssertionError):
+        quick_check(0.9002)
+
+
+def test_the_sample_must_be_the_recorded_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    record_run(monkeypatch)
+    with pytest.raises(BookError, match="recorded on 10 items, not on 11"):
+        quick_check(0.9, n=11)
+
+
+def test_without_a_record_the_check_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick_check(0.1)
+    assert capsys.readouterr().out == "score: 0.100 on 10 (not recorded yet)\n"
+    record_run(monkeypatch, dataset="cifar10")  # another data set's record is not compared
+    record_run(monkeypatch, seed=1)  # nor another seed's: its weights are not the book's
+    quick_check(0.1)
+    assert "not recorded yet" in capsys.readouterr().out
+
+
+def test_only_the_run_of_the_books_weights_is_compared(
+    monkeypatch: pytest.MonkeyPatch, book: Path
+) -> None:
+    record_run(monkeypatch, 0.9)
+    path = book / "results" / "toy.json"
+    content = read_json(path)
+    content["runs"][0]["weights_sha256"] = {"toy/net": "abc"}
+    write_json(path, content)
+    quick_check(0.1)  # nothing to compare with: these weights are not the recorded ones
+    write_json(book / "weights" / "toy" / "net.json", {"sha256": "abc"})
+    with pytest.raises(AssertionError):
+        quick_check(0.1)
+
+
+# ---------------------------------------------------------------------------------- the headline
+
+
+def test_headline_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert results.headline("toy", "score", "moons") is None
+    record_run(monkeypatch, 0.9)
+    found = results.headline("toy", "score", "moons")
+    assert found == results.Headline(mean=0.9, sd=None, seeds=1, n=100, seconds=90.0)
+    assert found.text() == "0.900" and found.text(1) == "0.9"
+    assert results.headline("toy", "other", "moons") is None
+    assert results.headline("toy", "score", "cifar10") is None
+
+
+def test_headline_over_seeds_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed, value in enumerate([1.0, 2.0, 6.0]):
+        record_run(monkeypatch, value, seed=seed)
+    found = results.headline("toy", "score", "moons")
+    assert found is not None and found.seeds == 3
+    assert found.mean == pytest.approx(3.0)  # (1 + 2 + 6) / 3
+    assert found.sd == pytest.approx(math.sqrt(7.0))  # (4 + 1 + 9) / 2 = 7
+    assert found.text(2) == "3.00 ± 2.65"
+
+
+def test_headline_mixes_neither_budgets_nor_backends(
+    monkeypatch: pytest.MonkeyPatch, book: Path
+) -> None:
+    record_run(monkeypatch, 1.0)
+    record_run(monkeypatch, 5.0, budget="gpu", seed=1)
+    assert results.headline("toy", "score", "moons").mean == 1.0  # type: ignore[union-attr]
+    assert results.headline("toy", "score", "moons", "gpu").mean == 5.0  # type: ignore[union-attr]
+    path = book / "results" / "toy.json"
+    content = read_json(path)
+    other = content["runs"][0] | {"backend": "torch", "seed": 1, "metrics": {"score": 9.0}}
+    write_json(path, content | {"runs": [*content["runs"], other]})
+    assert results.headline("toy", "score", "moons").mean == 1.0  # type: ignore[union-attr]
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=6))
+def test_headline_agrees_with_the_standard_library(values: list[float]) -> None:
+    import statistics
+
+    runs = [
+        {"dataset": "d", "budget": "cpu", "backend": "b", "seed": seed, "metrics": {"m": value},
+         "n": {}, "seconds": 1.0, "weights_sha256": {}}
+        for seed, value in enumerate(values)
+    ]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "load_runs", lambda notebook: runs)
+        found = results.headline("toy", "m", "d")
+    assert found is not None and found.sd is not None
+    assert found.mean == pytest.approx(statistics.mean(values), abs=1e-9)
+    assert found.sd == pytest.approx(statistics.stdev(values), abs=1e-6)
+
+
+# ------------------------------------------------------------------------------ what is displayed
+
+
+def test_quote_is_what_glue_reads(shown: list[Any]) -> None:
+    results.quote("toy-score", "90.0 %")
+    ((arguments, options),) = shown
+    prefix = "application/papermill.record/"
+    assert arguments == ({f"{prefix}text/plain": "90.0 %"},)
+    assert options["raw"] is True
+    assert options["metadata"] == {"scrapbook": {"name": "toy-score", "mime_prefix": prefix}}
+
+
+def test_show_table(shown: list[Any]) -> None:
+    results.show_table(["a", "b"], [[1, "x"], ["y", 2.5]])
+    (((table,), _),) = shown
+    assert table.data == "| a | b |\n| --- | --- |\n| 1 | x |\n| y | 2.5 |"
+
+
+ROWS: list[dict[str, Any]] = [
+    {"label": "score, moons", "metric": "score", "baseline": "guess_score", "reference": ".91",
+     "optimum": "1"},
+    {"label": "score, CIFAR-10", "metric": "score", "dataset": "cifar10", "digits": 1},
+]  # fmt: skip
+
+
+def test_expectation_before_the_first_run(shown: list[Any]) -> None:
+    results.expectation("toy", ROWS, dataset="moons")
+    (((table,), _),) = shown
+    assert table.data.splitlines()[2:] == [
+        "| score, moons | guess_score | not measured yet | .91 | 1 |",
+        "| score, CIFAR-10 | – | not measured yet | – | – |",
+    ]
+
+
+def test_expectation_quotes_the_record(monkeypatch: pytest.MonkeyPatch, shown: list[Any]) -> None:
+    record_run(monkeypatch, 0.9)
+    record_run(monkeypatch, 0.8, seed=1)
+    results.expectation("toy", ROWS, dataset="moons")
+    quality, cost = (arguments[0].data.splitlines() for arguments, _ in shown)
+    assert quality[2] == "| score, moons | 0.500 ± 0.000 | **0.850 ± 0.071** | .91 | 1 |"
+    assert cost[0] == "| data set | budget | parameters | runs | minutes per run | hardware |"
+    assert cost[2].startswith("| moons | cpu | 1,234 | 2 | 1.5 | ")
+
+
+def test_parameters_of_several_models_are_named() -> None:
+    assert results._counts({"small": 1200, "large": 35000}) == "small 1,200, large 35,000"
+    assert results._counts({}) == "–"
+
+
+def test_the_hardware_is_named() -> None:
+    assert "cores" in results.hardware() or "NVIDIA" in results.hardware()
