@@ -130,7 +130,7 @@ def load_feature_network(dataset: str) -> keras.Model:
     import keras
 
     classifier = restore_model(f"cnn/features_{dataset}")
-    return keras.Model(classifier.input, classifier.get_layer("features").output)
+    return keras.Model(classifier.inputs[0], classifier.get_layer("features").output)
 
 
 def checksums(names: list[str]) -> dict[str, str]:

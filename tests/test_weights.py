@@ -279,7 +279,7 @@ def test_feature_network_ends_in_its_features(releasing: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         assert features(inputs).shape == (3, 5)
-    inner = keras.Model(trained.input, trained.get_layer("features").output)
+    inner = keras.Model(trained.inputs[0], trained.get_layer("features").output)
     np.testing.assert_allclose(features(inputs), inner(inputs), atol=1e-2)
 
 
