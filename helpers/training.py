@@ -71,7 +71,7 @@ class Run:
 
 def batches(
     inputs: Array,
-    targets: Array | None = None,
+    targets: Array | dict[str, Array] | None = None,
     *,
     batch_size: int,
     seed: int = 0,
@@ -79,7 +79,8 @@ def batches(
 ) -> Any:
     """Shuffled batches for `fit`, as a keras.utils.PyDataset.
 
-    inputs: [n, ...]; targets: [n, ...] or None for models that need no target. uint8 inputs are
+    inputs: [n, ...]; targets: [n, ...], or a dictionary of such arrays for models with several
+    outputs, or None for models that need no target. uint8 inputs are
     scaled to float32 in [0, 1] batch by batch, which keeps a quarter of the memory.
     augment(batch, generator) may return a changed copy of the (scaled) inputs.
     The order and the augmentation depend only on (seed, epoch), so that an interrupted run goes on
@@ -87,8 +88,10 @@ def batches(
     """
     import keras
 
-    if targets is not None and len(targets) != len(inputs):
-        raise BookError(f"{len(inputs)} inputs do not go with {len(targets)} targets.")
+    several = targets if isinstance(targets, dict) else {"": targets}
+    for target in several.values():
+        if target is not None and len(target) != len(inputs):
+            raise BookError(f"{len(inputs)} inputs do not go with {len(target)} targets.")
     if not 1 <= batch_size <= len(inputs):
         raise BookError(f"A batch of {batch_size} cannot be drawn from {len(inputs)} items.")
 
@@ -114,7 +117,11 @@ def batches(
                 batch = batch.astype("float32") / 255
             if augment is not None:
                 batch = augment(batch, np.random.default_rng([seed, self.epoch, index]))
-            return batch if targets is None else (batch, targets[rows])
+            if targets is None:
+                return batch
+            if isinstance(targets, dict):
+                return batch, {name: target[rows] for name, target in targets.items()}
+            return batch, targets[rows]
 
     return ShuffledBatches()
 
