@@ -10,20 +10,23 @@ A full run leaves the notebook as it is; the executed copy goes to _build/train.
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from helpers.files import atomic_path  # noqa: E402
+from helpers.files import DATA, atomic_path, read_json, write_json  # noqa: E402
+from scripts.notebook_files import all_notebooks, read, tags, write  # noqa: E402
+
+QUICK_SECONDS = DATA / "results" / "quick_seconds.json"
 
 
 class TalkingClient(NotebookClient):
@@ -33,12 +36,6 @@ class TalkingClient(NotebookClient):
         if msg["msg_type"] == "stream":
             print(msg["content"]["text"], end="", flush=True)
         return super().process_message(msg, cell, cell_index)
-
-
-def all_notebooks() -> list[Path]:
-    """The book's notebooks, in order."""
-    found = (ROOT / "notebooks").rglob("*.ipynb")
-    return sorted(path for path in found if ".ipynb_checkpoints" not in path.parts)
 
 
 def normalise(notebook: Any) -> None:
@@ -78,7 +75,7 @@ def merged(outputs: list[Any]) -> list[Any]:
 
 def execute(path: Path, target: Path) -> float:
     """Run one notebook in its own folder, write the result to target; returns seconds."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     client = TalkingClient(
         notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": path.parent}}
     )
@@ -90,13 +87,38 @@ def execute(path: Path, target: Path) -> float:
         if target != path:  # a failed full run can be looked at; a failed quick one changes nothing
             write(notebook, target)
     write(notebook, target)
+    if target == path:
+        write_cover(notebook, path)
     return time.monotonic() - started
 
 
-def write(notebook: Any, target: Path) -> None:
-    """Write a notebook atomically."""
+def write_cover(notebook: Any, path: Path) -> None:
+    """Keep the figure of the cell tagged `cover` as images/<name>.png beside the notebook."""
+    picture = cover(notebook)
+    target = path.parent / "images" / f"{path.stem}.png"
+    if picture is None or (target.exists() and target.read_bytes() == picture):
+        return
     with atomic_path(target) as temporary:
-        nbformat.write(notebook, temporary)
+        temporary.write_bytes(picture)
+
+
+def cover(notebook: Any) -> bytes | None:
+    """The PNG file that the cell tagged `cover` shows; None without such a cell."""
+    for cell in notebook.cells:
+        if "cover" not in tags(cell):
+            continue
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                return base64.b64decode(output.data["image/png"])
+    return None
+
+
+def record_seconds(name: str, seconds: float) -> None:
+    """Keep how long a notebook took under quick, unless it is about what is known already."""
+    known = read_json(QUICK_SECONDS)["seconds"] if QUICK_SECONDS.exists() else {}
+    if name in known and abs(seconds - known[name]) < 0.25 * known[name]:
+        return
+    write_json(QUICK_SECONDS, {"seconds": dict(sorted({**known, name: round(seconds)}.items()))})
 
 
 def main() -> int:
@@ -125,6 +147,8 @@ def main() -> int:
             print(f"{path} failed:\n{error}")
             return 1
         print(f"== {path}: {seconds:.0f} s", flush=True)
+        if not full:
+            record_seconds(path.stem, seconds)
     return 0
 
 
