@@ -74,8 +74,10 @@ def kernel_distance(
     real: [n, d], fake: [m, d]. Each subset draws subset_size rows of either side without
     replacement. Unit: none, but the scale depends on the features.
     Good: within a few sd of 0. It can be negative: the estimate scatters around 0 for equal sets.
-    Pitfalls: the sd is that of one subset's value; subsets overlap, so neither sd / sqrt(subsets)
-    is the error of the mean; a ratio of two values says something only if both exceed 5 sd.
+    Pitfalls: the sd is that of one subset's value, and comes out about a quarter too small when a
+    subset is half of a side. Subsets overlap, so sd / sqrt(subsets) is not the error of the mean:
+    with half of a side per subset the error is about as large as the sd itself. A ratio of two
+    values says something only if both exceed 5 sd.
     Errors: BookError for different widths, NaN, fewer than two subsets, subsets of fewer than two
     rows or larger than a side, or as large as both (all subsets would be one, and the sd 0).
     Source: Binkowski et al. (2018), "Demystifying MMD GANs".
