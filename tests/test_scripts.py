@@ -1,0 +1,262 @@
+"""scripts/: student copies, the repository's address, executed notebooks and their covers."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from conftest import ROOT, RunPython
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from scripts import execute, lint, student
+
+SOLUTION = """\
+def square(x):
+    scale = 1
+    ### BEGIN SOLUTION
+    result = x * x
+    return scale * result
+    ### END SOLUTION
+
+
+print(square(3))"""
+
+GAP = """\
+def square(x):
+    scale = 1
+    ...  # your code here
+
+
+print(square(3))"""
+
+
+# ------------------------------------------------------------------------------- student copies
+
+
+def test_gaps_keep_what_is_around_the_solution() -> None:
+    assert student.with_gaps(SOLUTION) == GAP
+    assert student.with_gaps(SOLUTION + "\n" + SOLUTION) == GAP + "\n" + GAP
+    names: dict[str, Any] = {}
+    exec(GAP, names)
+    assert names["square"](3) is None
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["x = 1", SOLUTION.replace("### END SOLUTION", ""), SOLUTION + "\n### BEGIN SOLUTION\nx = 1"],
+)
+def test_marks_must_pair_up(code: str) -> None:
+    with pytest.raises(ValueError, match="do not pair up"):
+        student.with_gaps(code)
+
+
+def exercise_notebook() -> Any:
+    return new_notebook(
+        cells=[
+            new_markdown_cell(":::{exercise} Squares\n:label: squares\n\nSquare a number.\n:::"),
+            new_markdown_cell(":::{solution-start} squares\n:class: dropdown\n:::\n\nMultiply."),
+            new_markdown_cell("By itself."),
+            new_code_cell(SOLUTION, metadata={"tags": ["solution"]}, execution_count=1,
+                          outputs=[new_output("stream", text="9\n")]),
+            new_markdown_cell(":::{solution-end}\n:::"),
+            new_code_cell("assert square(3) == 9", metadata={"tags": ["exercise-check"]}),
+            new_markdown_cell("After."),
+        ]
+    )  # fmt: skip
+
+
+def test_student_copies_hold_no_solution() -> None:
+    copy = student.student_copy(exercise_notebook())
+    text = json.dumps(copy)
+    for secret in ("Multiply", "By itself", "result = x * x", "solution-start", "solution-end"):
+        assert secret not in text
+    assert [cell.cell_type for cell in copy.cells] == ["markdown", "code", "code", "markdown"]
+    assert copy.cells[1].source == GAP
+    assert copy.cells[1].outputs == [] and copy.cells[1].execution_count is None
+    assert copy.cells[2].source == "assert square(3) == 9"
+    nbformat.validate(copy)
+
+
+def test_solutions_in_one_cell_of_text_go_too() -> None:
+    whole = ":::{solution-start} squares\n:::\nMultiply.\n:::{solution-end}\n:::"
+    notebook = new_notebook(cells=[new_markdown_cell(whole), new_markdown_cell("After.")])
+    assert [cell.source for cell in student.student_copy(notebook).cells] == ["After."]
+
+
+@pytest.mark.parametrize("lost", [1, 4])
+def test_a_solution_without_start_or_end_is_an_error(lost: int) -> None:
+    notebook = exercise_notebook()
+    del notebook.cells[lost]
+    with pytest.raises(ValueError, match=r"do not take turns|does not end"):
+        student.student_copy(notebook)
+
+
+def test_student_copies_are_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    chapter = tmp_path / "notebooks" / "01"
+    (chapter / "images").mkdir(parents=True)
+    nbformat.write(exercise_notebook(), chapter / "toy.ipynb")
+    (chapter / "images" / "toy.png").write_bytes(b"picture")
+    monkeypatch.setattr(student, "ROOT", tmp_path)
+    monkeypatch.setattr(student.notebook_files, "ROOT", tmp_path)
+    assert student.main() == 0
+    copy = (tmp_path / "student" / "01" / "toy.ipynb").read_text()
+    assert "your code here" in copy and "x * x" not in copy
+    assert (tmp_path / "student" / "01" / "images" / "toy.png").read_bytes() == b"picture"
+
+
+# ------------------------------------------------------------------------ the repository's address
+
+
+def test_the_address_is_the_same_everywhere() -> None:
+    address = lint.repository_address()
+    assert address.startswith("https://") and not address.endswith("/")
+    for name, pattern in lint.PLACES.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert lint.with_address(text, pattern, address) == text, f"call make lint: {name}"
+
+
+def test_lint_copies_the_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    names = ["_config.yml", *lint.PLACES]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    cells = [new_code_cell("old", metadata={"tags": ["setup"]}), new_code_cell("x = 1")]
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "toy.ipynb")
+    settings = (tmp_path / "_config.yml").read_text()
+    old, new = lint.repository_address(), "https://example.org/fork"
+    (tmp_path / "_config.yml").write_text(settings.replace(old, new))
+    monkeypatch.setattr(lint, "ROOT", tmp_path)
+    monkeypatch.setattr(lint.notebook_files, "ROOT", tmp_path)
+    assert lint.main() == 0
+    for name in lint.PLACES:
+        text = (tmp_path / name).read_text()
+        assert new in text and old not in text
+    found = nbformat.read(tmp_path / "notebooks" / "toy.ipynb", as_version=4)
+    assert found.cells[0].source == lint.setup_code() and new in found.cells[0].source
+    assert found.cells[1].source == "x = 1"
+    assert lint.copy_address() == [] and lint.copy_setup_cell() == []  # nothing left to do
+
+
+def test_an_address_without_a_place_is_an_error() -> None:
+    with pytest.raises(SystemExit, match="0 places"):
+        lint.with_address("nothing here", lint.PLACES["pyproject.toml"], "https://example.org")
+
+
+# ----------------------------------------------------------------------------- executed notebooks
+
+PNG = b"\x89PNG rest"
+
+
+def covered_notebook(*tags: str) -> Any:
+    figure = new_output("display_data", data={"image/png": base64.b64encode(PNG).decode() + "\n"})
+    return new_notebook(cells=[new_code_cell("", metadata={"tags": list(tags)}, outputs=[figure])])
+
+
+def test_the_cover_is_written_when_it_changed(tmp_path: Path) -> None:
+    target = tmp_path / "images" / "toy.png"
+    execute.write_cover(covered_notebook("other"), tmp_path / "toy.ipynb")
+    assert not target.exists()
+    execute.write_cover(covered_notebook("cover"), tmp_path / "toy.ipynb")
+    assert target.read_bytes() == PNG
+    written = target.stat().st_mtime_ns
+    execute.write_cover(covered_notebook("cover"), tmp_path / "toy.ipynb")
+    assert target.stat().st_mtime_ns == written
+    target.write_bytes(b"older picture")
+    execute.write_cover(covered_notebook("cover"), tmp_path / "toy.ipynb")
+    assert target.read_bytes() == PNG
+
+
+def test_seconds_are_kept_when_they_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "results" / "quick_seconds.json"
+    monkeypatch.setattr(execute, "QUICK_SECONDS", path)
+
+    def kept() -> dict[str, float]:
+        return dict(json.loads(path.read_text())["seconds"])
+
+    execute.record_seconds("vae", 40.3)
+    execute.record_seconds("cnn", 20.0)
+    assert kept() == {"cnn": 20, "vae": 40}
+    execute.record_seconds("vae", 45)  # the machine's own unrest
+    assert kept()["vae"] == 40
+    execute.record_seconds("vae", 55)
+    assert kept() == {"cnn": 20, "vae": 55}
+
+
+def test_normalise_drops_what_changes_without_meaning() -> None:
+    cell = new_code_cell(
+        "x",
+        metadata={"execution": {"iopub.status.busy": "2026"}, "collapsed": True, "tags": ["a"]},
+        outputs=[new_output("stream", text="a\n"), new_output("stream", text="b\n")],
+    )
+    cell["id"] = "random"
+    notebook = new_notebook(
+        cells=[cell], metadata={"widgets": {}, "language_info": {"name": "python", "version": "3"}}
+    )
+    execute.normalise(notebook)
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert notebook.metadata.language_info == {"name": "python"}
+    assert cell.metadata == {"tags": ["a"]} and cell["id"] == "cell-000"
+    assert [output.text for output in cell.outputs] == ["a\nb\n"]
+    again = json.dumps(notebook)
+    execute.normalise(notebook)
+    assert json.dumps(notebook) == again
+
+
+def write_toy(path: Path, *codes: str) -> None:
+    cells = [new_code_cell(code) for code in codes]
+    nbformat.write(new_notebook(cells=cells), path)
+
+
+def test_execute_runs_in_the_notebooks_folder(tmp_path: Path) -> None:
+    path = tmp_path / "toy.ipynb"
+    write_toy(path, "from pathlib import Path; print(Path.cwd().name)", "1 + 1")
+    execute.execute(path, path)
+    cells = nbformat.read(path, as_version=4).cells
+    assert cells[0].outputs[0].text.strip() == tmp_path.name
+    assert cells[1].outputs[0].data["text/plain"] == "2" and cells[1].execution_count == 2
+
+
+def test_a_failing_notebook_is_left_as_it_is(run_python: RunPython, tmp_path: Path) -> None:
+    path = tmp_path / "toy.ipynb"
+    write_toy(path, "print('before')", "1 / 0")
+    before = path.read_bytes()
+    done = run_python("scripts/execute.py", str(path))
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stdout
+    assert path.read_bytes() == before
+
+
+def test_a_full_run_names_its_notebook(run_python: RunPython) -> None:
+    done = run_python("scripts/execute.py", "--budget", "cpu")
+    assert done.returncode == 2 and "name the notebook to train" in done.stderr
+
+
+def test_a_full_run_sees_its_settings_and_leaves_the_notebook(
+    run_python: RunPython, tmp_path: Path
+) -> None:
+    path = tmp_path / "toy_of_test_scripts.ipynb"
+    names = ["BUDGET", "DATASET", "SEED", "RELEASE"]
+    write_toy(path, f"import os; print([os.environ['GENBOOK_' + name] for name in {names}])")
+    before = path.read_bytes()
+    copy = ROOT / "_build" / "train" / "toy_of_test_scripts-cifar10-2.ipynb"
+    try:
+        done = run_python(
+            "scripts/execute.py",
+            "--budget",
+            "cpu",
+            "--dataset",
+            "cifar10",
+            "--seed",
+            "2",
+            str(path),
+        )
+        assert "['cpu', 'cifar10', '2', '1']" in done.stdout, done.stderr
+        assert copy.exists() and path.read_bytes() == before
+    finally:
+        copy.unlink(missing_ok=True)
