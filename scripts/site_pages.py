@@ -1,10 +1,13 @@
 """The site's own Sphinx extension: tables from the record, the JupyterHub button, local assets.
 
-Three directives write what nobody types by hand, each from files of the repository:
+The directives write what nobody types by hand, each from files of the repository:
 
 - ``recorded-results``: every metric in data/results, notebook by notebook
 - ``recorded-minutes``: minutes of each notebook under each budget
+- ``recorded-speed``: what `make bench` measured
 - ``notebook-map``: a chapter's notebooks with a line about each and their minutes
+- ``api-of-helpers``: a section for each module of the package
+- ``data-sets``: the registry of data sets, "embedded" or "others"
 
 A notebook without a record shows as a gap. Called as a program, this file prints the gaps.
 """
@@ -26,7 +29,11 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # for helpers, here and in autodoc
 
-from helpers.files import DATA, read_json  # noqa: E402
+from helpers import datasets  # noqa: E402
+from helpers.files import DATA, file_sha256, read_json  # noqa: E402
+
+BENCH = DATA / "results" / "bench.json"
+QUICK = DATA / "results" / "quick_seconds.json"
 
 BUDGETS = ("quick", "cpu", "gpu")
 WORDS_PER_MINUTE = 200
@@ -116,13 +123,13 @@ def notebooks() -> list[Notebook]:
 
 def quick_seconds() -> dict[str, float]:
     """Seconds of each notebook under quick, as `make execute` measured them; {} before that."""
-    path = DATA / "results" / "quick_seconds.json"
-    return read_json(path)["seconds"] if path.exists() else {}
+    return read_json(QUICK)["seconds"] if QUICK.exists() else {}
 
 
 def comes_with_the_book(dataset: str) -> bool:
     """True for data that every reader has: embedded in the repository or made in a notebook."""
-    return dataset not in ("cifar10", "celeba")
+    known = datasets.REGISTRY.get(dataset)
+    return not dataset.startswith("folder:") and (known is None or known.embedded)
 
 
 # ---------------------------------------------------------------- tables, as Markdown
@@ -286,6 +293,53 @@ def map_text(descriptions: dict[str, str]) -> str:
     return table(["notebook", "what you do there", "read", *BUDGETS], rows)
 
 
+def bench_text() -> str:
+    """What `make bench` measured: speed and memory of each model."""
+    if not BENCH.exists():
+        return f"**{GAP.capitalize()}.**\n"
+    bench = read_json(BENCH)
+    rows = [
+        [
+            row["notebook"],
+            f"`{row['model']}`",
+            number(row["parameters"]),
+            number(row["train_items_per_second"]),
+            number(row["sample_ms"]),
+            number(row["peak_mb"]),
+        ]
+        for row in bench["rows"]
+    ]
+    header = ["notebook", "model", "parameters", "training, items/s", "sample, ms", "memory, MB"]
+    versions = ", ".join(f"{name} {version}" for name, version in bench["versions"].items())
+    return f"{table(header, rows)}\n{bench['hardware']}; {versions}; {bench['date']}.\n"
+
+
+def data_text(embedded: bool) -> str:
+    """The registry's data sets: those that come with the book, or the others."""
+    rows = [
+        [
+            f"`{entry.name}`",
+            entry.about,
+            f"{entry.items[0]:,} + {entry.items[1]:,}" if entry.items else "–",
+            f"[{entry.publisher}]({entry.url})",
+            entry.licence,
+        ]
+        for entry in datasets.REGISTRY.values()
+        if entry.embedded == embedded
+    ]
+    return table(["name", "what", "train + test", "from", "licence"], rows)
+
+
+def api_text() -> str:
+    """A section for each public module of helpers, filled by autodoc."""
+    modules = sorted(path.stem for path in (ROOT / "helpers").glob("*.py"))
+    return "\n".join(
+        f"## helpers.{name}\n\n```{{eval-rst}}\n.. automodule:: helpers.{name}\n   :members:\n```\n"
+        for name in modules
+        if not name.startswith("_")
+    )
+
+
 # ---------------------------------------------------------------- the Sphinx extension
 
 
@@ -314,9 +368,9 @@ def setup(app: Any) -> dict[str, Any]:
             raise NotImplementedError
 
         def run(self) -> list[nodes.Node]:
-            for notebook in notebooks():
-                for path in (notebook.record, notebook.path):
-                    self.env.note_dependency(str(path))
+            read = [path for book in notebooks() for path in (book.record, book.path)]
+            for path in [*read, BENCH, QUICK, Path(datasets.__file__)]:
+                self.env.note_dependency(str(path))
             container = nodes.Element()
             lines = StringList(self.text().splitlines(), source=self.env.docname)
             self.state.nested_parse(lines, self.content_offset, container, match_titles=True)
@@ -330,6 +384,20 @@ def setup(app: Any) -> dict[str, Any]:
         def text(self) -> str:
             return minutes_text()
 
+    class RecordedSpeed(Generated):
+        def text(self) -> str:
+            return bench_text()
+
+    class DataSets(Generated):
+        required_arguments = 1
+
+        def text(self) -> str:
+            return data_text(embedded=self.arguments[0] == "embedded")
+
+    class Api(Generated):
+        def text(self) -> str:
+            return api_text()
+
     class NotebookMap(Generated):
         def text(self) -> str:
             lines = (line.partition(":") for line in self.content if line.strip())
@@ -339,13 +407,20 @@ def setup(app: Any) -> dict[str, Any]:
                 raise self.error(f"_toc.yml has no notebook {', '.join(sorted(unknown))}")
             return map_text(named)
 
+    # a changed extension makes every page anew
+    app.add_config_value("site_pages_sha256", file_sha256(Path(__file__)), "html")
     app.add_directive("recorded-results", RecordedResults)
     app.add_directive("recorded-minutes", RecordedMinutes)
+    app.add_directive("recorded-speed", RecordedSpeed)
+    app.add_directive("data-sets", DataSets)
+    app.add_directive("api-of-helpers", Api)
     app.add_directive("notebook-map", NotebookMap)
+    app.connect("autodoc-process-docstring", plain_docstring, priority=900)  # after napoleon
     app.connect("builder-inited", make_static_folder)
     app.connect("config-inited", load_mathjax_where_needed)
     app.connect("source-read", fill_in_repository)
     app.connect("html-page-context", add_hub_button, priority=502)  # after the theme's buttons
+    app.connect("html-page-context", leave_thebe_out)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -357,6 +432,27 @@ def load_mathjax_where_needed(app: Any, config: Any) -> None:
     config.html_js_files = [
         name for name in config.html_js_files if not str(name).startswith("mathjax/")
     ]
+
+
+def leave_thebe_out(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Drop the scripts for running cells inside the page: they would come from another host."""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [
+            asset
+            for asset in context[kind]
+            if "thebe" not in f"{asset.filename} {asset.attributes.get('body', '')}".lower()
+        ]
+
+
+def plain_docstring(
+    app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
+    """Docstrings here are plain text with `code` in it: keep Sphinx from reading more into them."""
+    for index, line in enumerate(lines):
+        pieces = re.split(r"(``[^`]+``|`[^`]+`)", line)
+        pieces[0::2] = [re.sub(r"([|*]|_\b)", r"\\\1", text) for text in pieces[0::2]]
+        pieces[1::2] = [f"``{code.strip('`')}``" for code in pieces[1::2]]
+        lines[index] = "".join(pieces)
 
 
 def make_static_folder(app: Any) -> None:

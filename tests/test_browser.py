@@ -1,0 +1,314 @@
+"""Every page of the built site in a real browser: wide and narrow, light and dark.
+
+Needs _build/html (`make book`) and the Debian packages chromium and chromium-driver; without them
+the tests are skipped and say so.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from helpers.files import ROOT
+
+SITE = ROOT / "_build" / "html"
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+WIDTHS = {"wide": 1280, "narrow": 390}
+SECONDS_TO_SETTLE = 20.0
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not SITE.exists(), reason="no site in _build/html: call make book"),
+    pytest.mark.skipif(
+        not (BROWSER and DRIVER),
+        reason="no Chromium: install the packages chromium, chromium-driver",
+    ),
+]
+
+PAGES = sorted(
+    path.relative_to(SITE).as_posix()
+    for path in SITE.rglob("*.html")
+    if not path.relative_to(SITE).as_posix().startswith(("_", "index.html"))
+)
+
+# Quiet flags: Chromium itself would otherwise call out, and start with a welcome page
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+]
+
+# True once formulas are set and pictures have either loaded or failed
+SETTLED = """
+const pictures = [...document.images];
+pictures.forEach(picture => { picture.loading = 'eager'; });
+const formulas = !window.MathJax || !window.MathJax.startup
+    || document.querySelectorAll('.math').length === 0
+    || document.querySelectorAll('mjx-container').length > 0;
+return document.readyState === 'complete' && formulas && pictures.every(p => p.complete);
+"""
+
+PICTURES = """
+return [...document.images].map(p => ({
+    source: p.getAttribute('src'), alt: (p.getAttribute('alt') || '').trim(),
+    broken: p.naturalWidth === 0}));
+"""
+
+# Formulas that MathJax could not set, which it shows in red or as source
+FORMULAS = """
+return [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(e => e.textContent);
+"""
+
+# What a reader cannot see: elements of the article that reach beyond the right edge, or that cut
+# off their own text, without a container that scrolls.
+HIDDEN = """
+const width = document.documentElement.clientWidth;
+const article = document.querySelector('article') || document.body;
+const scrolls = style => ['auto', 'scroll'].includes(style.overflowX);
+const found = [];
+for (const element of article.querySelectorAll('*')) {
+    const style = getComputedStyle(element);
+    const box = element.getBoundingClientRect();
+    if (box.width < 2 || box.height < 2 || style.visibility === 'hidden') continue;
+    if (element.closest('mjx-assistive-mml, .visually-hidden, .sr-only, svg')) continue;
+    let scroller = false;
+    for (let e = element; e && e !== article.parentElement; e = e.parentElement) {
+        if (scrolls(getComputedStyle(e))) { scroller = true; break; }
+    }
+    const name = element.tagName.toLowerCase() + '.' + element.className;
+    const words = (element.innerText || '').trim().slice(0, 50);
+    if (box.right > width + 1 && !scroller) found.push(`beyond the edge: ${name} ${words}`);
+    if (['hidden', 'clip'].includes(style.overflowX) && words
+        && element.scrollWidth > element.clientWidth + 1) found.push(`cut off: ${name} ${words}`);
+}
+const whole = document.documentElement.scrollWidth;
+if (whole > width + 1) found.push(`the page is ${whole} pixels wide in a window of ${width}`);
+return found.slice(0, 8);
+"""
+
+# The least contrast of running text and headings with what is painted behind them (WCAG's ratio)
+CONTRAST = """
+const parse = c => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+const behind = element => {
+    for (let e = element; e; e = e.parentElement) {
+        const colour = parse(getComputedStyle(e).backgroundColor);
+        if (colour.length < 4 || colour[3] > .9) return colour;
+    }
+    return [255, 255, 255];
+};
+let worst = {ratio: 21, text: ''};
+for (const e of document.querySelectorAll(
+        'article p, article li, article h1, article h2, article td, article th, article dt, ' +
+        'article figcaption span, article pre, article pre span, article a')) {
+    if (!e.innerText || !e.innerText.trim() || e.closest('.toggle-hidden')) continue;
+    const [a, b] = [light(parse(getComputedStyle(e).color)), light(behind(e))];
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < worst.ratio) worst = {ratio, text: e.tagName + ' ' + e.innerText.slice(0, 60)};
+}
+return worst;
+"""
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a line for each, and does not mind a browser that turns away."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        try:
+            super().copyfile(source, outputfile)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """The site's address on this machine."""
+    handler = functools.partial(QuietHandler, directory=str(SITE))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One headless Chromium for all pages, with an empty profile."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(BROWSER)
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options=options, service=Service(executable_path=str(DRIVER)))
+    browser.set_page_load_timeout(60)
+    yield browser
+    browser.quit()
+
+
+def open_page(driver: Any, url: str, *, width: int, theme: str) -> list[str]:
+    """Open a page at a width and in a theme; returns the addresses that the page asked for."""
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+    )
+    keep = f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}');"
+    script = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": keep})
+    driver.get_log("performance")  # empties both logs
+    driver.get_log("browser")
+    driver.get(url)
+    ends = time.monotonic() + SECONDS_TO_SETTLE
+    while not driver.execute_script(SETTLED):
+        assert time.monotonic() < ends, "formulas or pictures did not settle"
+        time.sleep(0.02)
+    driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    return page_requests(driver.get_log("performance"))
+
+
+def page_requests(log: list[dict[str, Any]]) -> list[str]:
+    """Addresses from Chromium's performance log that a page asked for, not Chromium itself."""
+    messages = [json.loads(entry["message"])["message"] for entry in log]
+    return [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+        and message["params"].get("documentURL", "").startswith("http")
+    ]
+
+
+def foreign(requests: list[str], address: str) -> list[str]:
+    """Those that go to another host; data: and blob: never leave the page."""
+    own = urlsplit(address).netloc
+    parts = [(urlsplit(request), request) for request in requests]
+    return [r for part, r in parts if part.scheme not in ("data", "blob") and part.netloc != own]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("page", PAGES)
+def test_page(page: str, width: str, theme: str, driver: Any, address: str) -> None:
+    requests = open_page(driver, f"{address}/{page}", width=WIDTHS[width], theme=theme)
+
+    assert requests, "the browser's log shows no request at all"
+    assert not foreign(requests, address)
+    errors = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+    assert not errors
+    assert driver.execute_script("return document.documentElement.dataset.theme") == theme
+
+    pictures = driver.execute_script(PICTURES)
+    assert not [picture["source"] for picture in pictures if picture["broken"]]
+    assert not [picture["source"] for picture in pictures if not picture["alt"]]
+    assert not driver.execute_script(FORMULAS)
+    if width == "narrow":
+        assert not driver.execute_script(HIDDEN)
+
+    worst = driver.execute_script(CONTRAST)
+    assert worst["ratio"] >= 3, f"{worst['text']!r} is hard to read: contrast {worst['ratio']:.1f}"
+
+
+def test_search_finds_a_word(driver: Any, address: str) -> None:
+    open_page(driver, f"{address}/search.html?q=autoencoder", width=1280, theme="light")
+    ends = time.monotonic() + SECONDS_TO_SETTLE
+    while not (found := driver.execute_script(
+        "return [...document.querySelectorAll('#search-results a')].map(a => a.href)"
+    )):  # fmt: skip
+        assert time.monotonic() < ends, "the search page found nothing"
+        time.sleep(0.05)
+    assert any("03_autoencoders" in link for link in found)
+
+
+def test_hub_page_builds_a_link_to_the_readers_hub(driver: Any, address: str) -> None:
+    hub = "book/jupyterhub.html"
+    if hub not in PAGES:
+        pytest.skip("the site has its own hub")
+    query = "?repo=https://host.test/owner/name&branch=main&urlpath=lab/tree/name/notebooks/a.ipynb"
+    open_page(driver, f"{address}/{hub}{query}", width=1280, theme="light")
+    driver.execute_script(
+        "document.querySelector('.hub-form input').value = arguments[0];"
+        "document.querySelector('.hub-form').requestSubmit();",
+        f"{address}/hub/",
+    )
+    # the "hub" is this site's own server, which has no such page: what counts is the address
+    ends = time.monotonic() + SECONDS_TO_SETTLE
+    while "user-redirect" not in driver.current_url:
+        assert time.monotonic() < ends, "the form led nowhere"
+        time.sleep(0.05)
+    reached = urlsplit(driver.current_url)
+    assert reached.path == "/hub/user-redirect/git-pull"
+    assert "repo=https%3A%2F%2Fhost.test%2Fowner%2Fname" in reached.query
+    assert "urlpath=lab%2Ftree%2Fname%2Fnotebooks%2Fa.ipynb" in reached.query
+
+
+@pytest.mark.parametrize(
+    ("flaw", "sign"),
+    [
+        ("<script>throw new Error('on purpose')</script>", "error"),
+        ("<img src='missing.png' alt='a missing picture'>", "broken"),
+        ("<img src='_static/favicon.svg'>", "alt"),
+        ("<img src='http://another.invalid/x.png' alt='from elsewhere'>", "foreign"),
+        ("<p style='white-space: nowrap'>" + "a long line " * 40 + "</p>", "hidden"),
+        (
+            "<p style='overflow: hidden; white-space: nowrap; width: 9em'>" + "cut " * 40 + "</p>",
+            "hidden",
+        ),
+        ("<p style='color: #bbb; background: #fff'>pale words</p>", "pale"),
+    ],
+)
+def test_the_test_sees_each_flaw(flaw: str, sign: str, driver: Any, tmp_path: Path) -> None:
+    """A page made with one flaw, to know that its absence above means something."""
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "_static/favicon.svg").write_text(
+        "<svg xmlns='http://www.w3.org/2000/svg' width='8' height='8'/>", encoding="utf-8"
+    )
+    (tmp_path / "page.html").write_text(
+        "<!doctype html><link rel='icon' href='_static/favicon.svg'>"
+        f"<meta name='viewport' content='width=device-width'><article>{flaw}</article>",
+        encoding="utf-8",
+    )
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        own = f"http://127.0.0.1:{server.server_port}"
+        requests = open_page(driver, f"{own}/page.html", width=390, theme="light")
+        pictures = driver.execute_script(PICTURES)
+        errors = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+        seen = {
+            "error": any("on purpose" in entry["message"] for entry in errors),
+            "broken": any(picture["broken"] for picture in pictures),
+            "alt": any(not picture["alt"] for picture in pictures),
+            "foreign": foreign(requests, own) == ["http://another.invalid/x.png"],
+            "hidden": bool(driver.execute_script(HIDDEN)),
+            "pale": driver.execute_script(CONTRAST)["ratio"] < 3,
+        }
+        server.shutdown()
+    assert seen[sign]
+    # and it does not cry wolf; a picture from elsewhere is also a broken one
+    harmless = {"broken"} if sign == "foreign" else set()
+    others = {name for name, value in seen.items() if value} - {sign} - harmless
+    assert not others
