@@ -160,7 +160,7 @@ class Record:
             "updates": dict(updates) if isinstance(updates, Mapping) else updates,
             "seconds": round(seconds, 1),
             "hardware": hardware(),
-            "versions": _versions(),
+            "versions": versions(),
             "weights_sha256": weights.checksums(list(weight_names)),
             "date": datetime.date.today().isoformat(),
         }
@@ -287,7 +287,8 @@ def _backend() -> str:
     return str(keras.backend.backend())
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that a measured number depends on."""
     from importlib.metadata import version
 
     backend = {"torch": "torch"}.get(_backend(), "tensorflow")

@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 from scripts import notebook_files  # noqa: E402
 
 START, END = "{solution-start}", "{solution-end}"
+GAP = "...  # your code here"
 SOLUTION = re.compile(
     r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n.*?^[ \t]*### END SOLUTION$", re.DOTALL | re.MULTILINE
 )
@@ -29,7 +30,7 @@ def with_gaps(code: str) -> str:
 
     Raises ValueError when nothing is marked, or when a mark has no counterpart.
     """
-    result, count = SOLUTION.subn(r"\g<indent>...  # your code here", code)
+    result, count = SOLUTION.subn(rf"\g<indent>{GAP}", code)
     if not count or "### BEGIN SOLUTION" in result or "### END SOLUTION" in result:
         raise ValueError(f"the marks BEGIN SOLUTION and END SOLUTION do not pair up in\n{code}")
     return result

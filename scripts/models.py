@@ -1,0 +1,102 @@
+"""The notebooks' models, one step at a time: for the tests on PyTorch and for the benchmark.
+
+A notebook is run without its long parts: only the cells tagged `imports`, `settings`,
+`exercise-context` and `model`, in this notebook's order. Together they must leave every model
+built and compiled, and its batches (`training.batches(...)`). MODELS says, for each notebook, how
+these are called and how its models answer or sample. `models.py NOTEBOOK [MODEL]` takes one
+training step and one sampling step with each, on the backend of KERAS_BACKEND.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from scripts import notebook_files  # noqa: E402
+
+CONTEXT = ("imports", "settings", "exercise-context", "model")
+"""Tags of the cells that lead up to a built and compiled model."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A model (built, compiled), its batches, and sample(n): n samples or answers, [n, ...]."""
+
+    model: Any
+    batches: Any
+    sample: Callable[[int], Any]
+
+    def train(self, index: int = 0) -> dict[str, float]:
+        """One optimiser step on a batch; returns the logs."""
+        batch = self.batches[index % len(self.batches)]
+        parts = batch if isinstance(batch, tuple) else (batch,)
+        logs = self.model.train_on_batch(*parts, return_dict=True)
+        return {name: float(value) for name, value in logs.items()}
+
+
+# --------------------------------------------------------------------- one function per notebook
+
+
+def mlp(cells: SimpleNamespace) -> dict[str, Steps]:
+    return {"mlp": Steps(cells.mlp, cells.train_batches, lambda n: cells.mlp(cells.x_test[:n]))}
+
+
+MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
+    "mlp": mlp,
+}
+
+WITHOUT_STEPS: dict[str, str] = {}
+"""Notebooks that train no Keras model, with the reason."""
+
+
+# ------------------------------------------------------------------------------------------------
+
+
+def load(notebook: str) -> dict[str, Steps]:
+    """The models of a notebook (its file name without .ipynb), after running its tagged cells."""
+    (path,) = (p for p in notebook_files.all_notebooks() if p.stem == notebook)
+    codes = notebook_files.code_tagged(notebook_files.read(path), *CONTEXT)
+    with contextlib.redirect_stdout(io.StringIO()):  # summaries, data lines
+        cells = SimpleNamespace(**notebook_files.run_cells(codes, path.name))
+    return MODELS[notebook](cells)
+
+
+def check(name: str, steps: Steps) -> None:
+    """Take one training step and one sampling step; raises AssertionError when one is wrong."""
+    from keras import ops
+
+    before = [ops.convert_to_numpy(v) for v in steps.model.trainable_variables]
+    logs = steps.train()
+    after = [ops.convert_to_numpy(v) for v in steps.model.trainable_variables]
+    assert logs and all(np.isfinite(value) for value in logs.values()), f"{name}: {logs}"
+    assert all(np.isfinite(array).all() for array in after), f"{name}: weights are not finite"
+    moved = [not np.array_equal(old, new) for old, new in zip(before, after, strict=True)]
+    assert any(moved), f"{name}: no weight moved in a training step"
+    samples = ops.convert_to_numpy(steps.sample(3))
+    assert len(samples) == 3, f"{name}: {len(samples)} samples instead of 3"
+    assert np.isfinite(samples).all(), f"{name}: samples are not finite"
+    shown = ", ".join(f"{key} {value:.4f}" for key, value in logs.items())
+    print(f"{name}: {shown}; samples {list(samples.shape)}")
+
+
+def main() -> int:
+    notebook, *names = sys.argv[1:]
+    models = load(notebook)
+    for name in names or models:
+        check(name, models[name])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
