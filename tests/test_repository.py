@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -133,6 +134,18 @@ def test_nothing_that_is_made_is_tracked() -> None:
     tracked = [path.relative_to(ROOT) for path in tracked_files()]
     assert [str(path) for path in tracked if set(path.parts) & set(made)] == []
     assert [str(path) for path in tracked if ".partial-" in path.name] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["ruff check helpers tests scripts", "ruff format --check helpers tests scripts", "mypy"],
+)
+def test_style_and_types(command: str) -> None:
+    """What `make lint` checks."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split()], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_make_help_lists_the_commands() -> None:
