@@ -143,12 +143,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def number(value: float) -> str:
     """Four significant digits, with thousands separated: 0.8874, 241.3, 592,554, 2e-07."""
-    if value == int(value) and abs(value) < 1e12:
-        return f"{int(value):,}"
-    if 1e-3 <= abs(value) < 1e4:
-        decimals = max(0, 3 - math.floor(math.log10(abs(value))))
-        return f"{value:.{decimals}f}"
-    return f"{value:.2g}"
+    if value == int(value) or abs(value) >= 1e4:
+        return f"{value:,.0f}"
+    if abs(value) < 1e-3:
+        return f"{value:.2g}"
+    return f"{value:.{3 - math.floor(math.log10(abs(value)))}f}"
 
 
 def measured(values: Sequence[float], own_sd: float | None) -> str:
@@ -201,9 +200,7 @@ def results_text() -> str:
     """The results page's body: for each notebook what was measured, and by which runs."""
     parts = []
     for notebook in notebooks():
-        parts.append(f"## {notebook.name}\n")
-        if notebook.path.exists():
-            parts.append(f"From {{doc}}`/{notebook.page}`.\n")
+        parts.append(f"## {notebook.title()}\n\nNotebook: {link(notebook)}.\n")
         runs = notebook.runs()
         parts.append(_results_tables(runs) if runs else f"**{GAP.capitalize()}.**\n")
     return "\n".join(parts)
@@ -225,18 +222,16 @@ def _results_tables(runs: list[dict[str, Any]]) -> str:
         costs.append(
             [
                 dataset,
-                f"{budget}, {backend}",
+                budget,
                 words(group[0].get("parameters")),
                 words(group[0].get("updates")),
                 minutes(seconds),
-                machine,
+                f"{machine}; {backend}",
                 group[-1]["date"],
             ]
         )
     measured_table = table(["data", "budget", "measure", "value", "items", "from"], metrics)
-    cost_table = table(
-        ["data", "budget", "parameters", "updates", "minutes", "machine", "date"], costs
-    )
+    cost_table = table(["data", "budget", "parameters", "updates", "minutes", "on", "date"], costs)
     sources = dict.fromkeys(f"{run['dataset']}: {run['source']}" for run in runs)
     return f"{measured_table}\n{cost_table}\nData: {'; '.join(sources)}.\n"
 

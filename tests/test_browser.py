@@ -95,7 +95,7 @@ for (const element of article.querySelectorAll('*')) {
     const name = element.tagName.toLowerCase() + '.' + element.className;
     const words = (element.innerText || '').trim().slice(0, 50);
     if (box.right > width + 1 && !scroller) found.push(`beyond the edge: ${name} ${words}`);
-    if (['hidden', 'clip'].includes(style.overflowX) && words
+    if (['hidden', 'clip'].includes(style.overflowX) && style.display !== 'inline' && words
         && element.scrollWidth > element.clientWidth + 1) found.push(`cut off: ${name} ${words}`);
 }
 const whole = document.documentElement.scrollWidth;
