@@ -16,7 +16,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from scipy.ndimage import gaussian_filter
 from sklearn.datasets import make_moons
 
@@ -158,8 +158,53 @@ def autoencoder() -> Any:
     return figure
 
 
+CHAPTERS = {  # number: (name, column, row, the chapters that it builds on)
+    1: ("Generative\nmodelling", 1.0, 0, ()),
+    2: ("Deep\nlearning", 3.0, 0, (1,)),
+    3: ("Autoencoders", 0.0, 1, (2,)),
+    4: ("GANs", 2.0, 1, (2,)),
+    5: ("Autoregressive\nmodels", 1.0, 1, (2,)),
+    6: ("Normalising\nflows", 3.0, 1, (2,)),
+    7: ("Energy-based\nmodels", 4.0, 1, (2,)),
+    8: ("Diffusion", 5.0, 1, (2,)),
+    9: ("Transformers", 1.3, 2, (5,)),
+    10: ("Advanced\nGANs", 2.7, 2, (4,)),
+    11: ("Music", 2.0, 3, (9, 4)),
+    12: ("World\nModels", 0.2, 3, (3, 5)),
+    13: ("Several\nmedia", 4.4, 3, (9, 8)),
+}
+PART_COLOURS = {1: "#d9ebf6", 2: "#d9ebf6", 3: "#d9ebf6"} | dict.fromkeys(range(4, 14), "#f1f3f5")
+
+
+def chapter_map() -> Any:
+    """Which chapter builds on which; the chapters of part I are tinted."""
+    figure, axis = plt.subplots(figsize=(10.2, 4.75), layout="constrained")
+    place = {n: (2.0 * column, -1.55 * row) for n, (_, column, row, _) in CHAPTERS.items()}
+    for number, (name, _, _, before) in CHAPTERS.items():
+        x, y = place[number]
+        colours = {"facecolor": PART_COLOURS[number], "edgecolor": BLUE}
+        corners = "round,pad=0,rounding_size=.1"
+        axis.add_patch(
+            FancyBboxPatch((x - 0.78, y - 0.36), 1.56, 0.72, corners, zorder=3, **colours)
+        )
+        axis.text(x - 0.68, y, str(number), va="center", fontsize=12, color=BLUE, zorder=4,
+                  fontweight="bold")  # fmt: skip
+        axis.text(x + 0.14, y, name, ha="center", va="center", fontsize=9, zorder=4)
+        for other in before:
+            ox, oy = place[other]
+            same_row = oy == y
+            start = (ox + 0.78, oy) if same_row else (ox, oy - 0.36)
+            end = (x - 0.78, y) if same_row else (x, y + 0.36)
+            axis.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=11,
+                                           color=GREY, linewidth=1, zorder=1))  # fmt: skip
+    axis.set(xlim=(-1, 11), ylim=(-5.1, 0.45), aspect="equal")
+    axis.axis("off")
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Any]] = {
     "_static/cells.svg": noise_to_moons,
+    "_static/chapters.svg": chapter_map,
     "notebooks/01_generative_modeling/opener.svg": three_models,
     "notebooks/02_deep_learning/opener.svg": network,
     "notebooks/03_autoencoders/opener.svg": autoencoder,
