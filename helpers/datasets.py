@@ -595,10 +595,10 @@ def _fill_cache(entry: DataSet, path: Path) -> None:
     arrays, verified = _CONVERTERS[entry.name](entry)
     arrays["source"] = np.array(f"{entry.publisher}, {entry.licence}")
     with atomic_path(path) as temporary:
-        np.savez(temporary, allow_pickle=False, **arrays)
-    if verified:
-        with atomic_path(_record_path(path)) as temporary:
-            temporary.write_text(file_sha256(path) + "\n", encoding="utf-8")
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+        if verified:  # before the set itself appears, so that no process sees it without
+            with atomic_path(_record_path(path)) as record:
+                record.write_text(file_sha256(temporary) + "\n", encoding="utf-8")
 
 
 def _convert_fetched(entry: DataSet) -> tuple[alternatives.Arrays, bool]:

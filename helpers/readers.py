@@ -81,7 +81,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile,
-            zlib.error, NotImplementedError, RuntimeError) as error:  # fmt: skip
+            zlib.error, NotImplementedError, RuntimeError, MemoryError) as error:  # fmt: skip
         raise BookError(
             f"{path.name} in {path.parent} cannot be read ({error or type(error).__name__}): "
             "delete it, and run this again."
@@ -194,6 +194,7 @@ def read_matlab(path: Path, key: str) -> np.ndarray:
         OSError,
         ValueError,
         KeyError,
+        IndexError,
         TypeError,
         NotImplementedError,
         MatReadError,
@@ -237,7 +238,7 @@ def read_recipes(path: Path) -> list[tuple[str, str]]:
         rows = (
             json.loads(text)
             if text.lstrip().startswith("[")
-            else map(json.loads, text.splitlines())
+            else map(json.loads, filter(str.strip, text.split("\n")))
         )
         found: dict[tuple[str, str], None] = {}  # a dict keeps the order and drops repeats
         for row in rows:
@@ -302,7 +303,7 @@ def read_jsb_chorales(path: Path) -> dict[str, list[np.ndarray]]:
 
 
 def _pickled_byte_strings(pickled: bytes) -> Iterator[bytes]:
-    """The byte strings among a pickle's operations that can hold a step (4 voices, 2 bytes each)."""
+    """The byte strings in a pickle that are long enough for a step: four voices, two bytes each."""
     for operation, argument, _ in pickletools.genops(pickled):
         if operation.name in ("BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES"):
             content: Any = argument.encode("latin-1") if isinstance(argument, str) else argument
