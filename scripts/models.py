@@ -39,8 +39,12 @@ class Steps:
 
     def train(self, index: int = 0) -> dict[str, float]:
         """One optimiser step on a batch; returns the logs."""
+        import keras
+
         batch = self.batches[index % len(self.batches)]
         parts = batch if isinstance(batch, tuple) else (batch,)
+        # PyTorch's train_on_batch leaves NumPy arrays as they are, unlike fit
+        parts = keras.tree.map_structure(keras.ops.convert_to_tensor, parts)
         logs = self.model.train_on_batch(*parts, return_dict=True)
         return {name: float(value) for name, value in logs.items()}
 
@@ -52,11 +56,50 @@ def mlp(cells: SimpleNamespace) -> dict[str, Steps]:
     return {"mlp": Steps(cells.mlp, cells.train_batches, lambda n: cells.mlp(cells.x_test[:n]))}
 
 
+def cnn(cells: SimpleNamespace) -> dict[str, Steps]:
+    def answers(n: int) -> Any:
+        return cells.residual(cells.x_test[:n])["label"]
+
+    return {
+        "reference": Steps(
+            cells.reference, cells.reference_batches, lambda n: cells.reference(cells.x_test[:n])
+        ),
+        "residual": Steps(cells.residual, cells.residual_batches, answers),
+    }
+
+
+def autoencoder(cells: SimpleNamespace) -> dict[str, Steps]:
+    def decoded(n: int) -> Any:
+        codes = np.random.default_rng(0).normal(size=(n, cells.CODE_SIZE)).astype("float32")
+        return cells.autoencoder.decoder(codes)
+
+    return {
+        "autoencoder": Steps(cells.autoencoder, cells.train_batches, decoded),
+        "denoiser": Steps(
+            cells.denoiser, cells.denoiser_batches, lambda n: cells.denoiser(cells.x_test[:n])
+        ),
+    }
+
+
+def vae_faces(cells: SimpleNamespace) -> dict[str, Steps]:
+    def decoded(n: int) -> Any:
+        codes = np.random.default_rng(0).normal(size=(n, cells.LATENT)).astype("float32")
+        return cells.vae.decoder(codes)
+
+    return {"vae": Steps(cells.vae, cells.face_batches, decoded)}
+
+
 MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "mlp": mlp,
+    "cnn": cnn,
+    "autoencoder": autoencoder,
+    "vae_faces": vae_faces,
 }
 
-WITHOUT_STEPS: dict[str, str] = {}
+WITHOUT_STEPS: dict[str, str] = {
+    "box_model": "its densities are fitted by hand, in NumPy alone",
+    "convolutions": "it computes with NumPy; its one layer of nine weights lives inside a check",
+}
 """Notebooks that train no Keras model, with the reason."""
 
 
@@ -73,16 +116,20 @@ def load(notebook: str) -> dict[str, Steps]:
 
 
 def check(name: str, steps: Steps) -> None:
-    """Take one training step and one sampling step; raises AssertionError when one is wrong."""
+    """Take a training step and a sampling step; raises AssertionError when one is wrong.
+
+    The training step is taken twice, because a schedule that warms up begins with a rate of zero.
+    """
     from keras import ops
 
     before = [ops.convert_to_numpy(v) for v in steps.model.trainable_variables]
-    logs = steps.train()
+    for index in range(2):
+        logs = steps.train(index)
     after = [ops.convert_to_numpy(v) for v in steps.model.trainable_variables]
     assert logs and all(np.isfinite(value) for value in logs.values()), f"{name}: {logs}"
     assert all(np.isfinite(array).all() for array in after), f"{name}: weights are not finite"
     moved = [not np.array_equal(old, new) for old, new in zip(before, after, strict=True)]
-    assert any(moved), f"{name}: no weight moved in a training step"
+    assert any(moved), f"{name}: no weight moved in training"
     samples = ops.convert_to_numpy(steps.sample(3))
     assert len(samples) == 3, f"{name}: {len(samples)} samples instead of 3"
     assert np.isfinite(samples).all(), f"{name}: samples are not finite"
