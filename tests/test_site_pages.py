@@ -142,7 +142,7 @@ def test_the_models_name_stands_before_the_metric() -> None:
 
 
 def test_minutes_of_the_default_data_not_of_others(book: Path) -> None:
-    record(book, "one", a_run(seconds=600.0), a_run(dataset="cifar10", seconds=1800.0))
+    record(book, "one", a_run(dataset="cifar10", seconds=1800.0), a_run(seconds=600.0))
     (book / "data/results/quick_seconds.json").write_text('{"seconds": {"one": 45}}')
     text = site_pages.minutes_text()
     assert row_with(text, "`one`") == ["`one`", "default", "0.8", "10", "–"]
