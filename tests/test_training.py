@@ -146,9 +146,18 @@ def test_augmentation_depends_on_seed_epoch_and_batch_only() -> None:
     assert (inputs == 0).all()
 
 
+def test_batches_of_several_targets() -> None:
+    inputs = np.arange(10.0)
+    data = training.batches(inputs, {"same": inputs, "double": 2 * inputs}, batch_size=5)
+    batch, targets = data[0]
+    np.testing.assert_array_equal(targets["same"], batch)
+    np.testing.assert_array_equal(targets["double"], 2 * batch)
+
+
 def test_batches_refuse_unequal_lengths() -> None:
-    with pytest.raises(BookError, match="3 inputs do not go with 2 targets"):
-        training.batches(np.zeros(3), np.zeros(2), batch_size=1)
+    for targets in (np.zeros(2), {"right": np.zeros(3), "wrong": np.zeros(2)}):
+        with pytest.raises(BookError, match="3 inputs do not go with 2 targets"):
+            training.batches(np.zeros(3), targets, batch_size=1)
 
 
 # ------------------------------------------------------------------------------------------ fit
