@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,18 @@ def check_quadratic() -> None:
     minimize(lambda: ops.sum(other) * ops.sum(weight), [other], keras.optimizers.SGD(0.5))
     np.testing.assert_allclose(ops.convert_to_numpy(weight), expected, rtol=1e-5)
     np.testing.assert_allclose(ops.convert_to_numpy(other), 1 - 0.5 * expected.sum(), rtol=1e-5)
+
+
+def check_two_variables() -> None:
+    """Both variables move in one step, each by its own derivative; one without a part stays."""
+    first, second, third = (keras.Variable(np.float32(value)) for value in (2.0, 3.0, 4.0))
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build([first, second, third])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras warns of the third variable
+        minimize(lambda: first.value**2 * second.value, [first, second, third], optimizer)
+    moved = [float(ops.convert_to_numpy(variable)) for variable in (first, second, third)]
+    np.testing.assert_allclose(moved, [2 - 0.1 * 2 * 2 * 3, 3 - 0.1 * 2**2, 4], rtol=1e-6)
 
 
 def check_input_gradient() -> None:
@@ -98,6 +111,7 @@ def check_penalty_inside_fit() -> None:
 
 def check_all() -> None:
     check_quadratic()
+    check_two_variables()
     check_input_gradient()
     check_gradient_penalty()
     check_penalty_inside_fit()
