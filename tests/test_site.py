@@ -22,7 +22,7 @@ from helpers.files import ROOT
 from scripts.site_pages import notebooks, toc_pages
 
 SITE = ROOT / "_build" / "html"
-SPECIAL = {"index", "genindex", "search", "py-modindex"}
+SPECIAL = {"index", "search"}
 """Pages that Sphinx makes by itself."""
 
 # What stays visible in a page when a directive, a role, a formula or a quoted number went wrong
@@ -141,7 +141,7 @@ def test_ids_are_unique(page: str) -> None:
     assert repeated <= {"exercise-content", "solution-content"}
 
 
-@pytest.mark.parametrize("page", [*PAGES, "search", "genindex"])
+@pytest.mark.parametrize("page", [*PAGES, "search"])
 def test_nothing_is_loaded_from_another_host(page: str) -> None:
     foreign = []
     for tag in soup(page).find_all(
