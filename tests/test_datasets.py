@@ -418,7 +418,7 @@ def test_huge_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @reusing_the_folder
 @given(data=st.data(), pack=st.sampled_from([tar_of, zip_of]))
-def test_a_cut_or_changed_archive_never_passes_for_a_whole_one(
+def test_a_cut_archive_never_passes_for_a_whole_one(
     tmp_path: Path, data: st.DataObject, pack: Callable[[Path, dict[str, bytes]], Path]
 ) -> None:
     members = {f"{number}.png": bytes([number]) * 700 for number in range(5)}
@@ -429,6 +429,23 @@ def test_a_cut_or_changed_archive_never_passes_for_a_whole_one(
         assert everything(tmp_path / "a") == members  # only padding was lost
     except BookError as error:
         assert "damaged" in str(error)
+
+
+def test_a_plain_tar_cut_between_two_members_is_noticed(tmp_path: Path) -> None:
+    content = gzip.decompress(tar_of(tmp_path / "a", {"1": b"1" * 512, "2": b"2"}).read_bytes())
+    (tmp_path / "b").write_bytes(content)
+    assert len(everything(tmp_path / "b")) == 2
+    (tmp_path / "b").write_bytes(content[:1024])  # a header and a block: exactly one member
+    with pytest.raises(BookError, match="ends too early"):
+        everything(tmp_path / "b")
+
+
+def test_the_sum_at_the_end_of_a_gzip_file_is_checked(tmp_path: Path) -> None:
+    content = bytearray(tar_of(tmp_path / "a", {"1": b"1"}).read_bytes())
+    content[-8] ^= 1  # the CRC of everything before
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(BookError, match="damaged"):
+        everything(tmp_path / "a")
 
 
 # ---------------------------------------------------------------- the cache of image sets
