@@ -167,6 +167,11 @@ def test_map_counts_the_words_of_the_prose(book: Path) -> None:
     assert row_with(text, "nothing yet")[2] == "–"
 
 
+def test_map_shows_a_notebook_that_is_not_there_yet_as_a_gap(book: Path) -> None:
+    row = row_with(site_pages.map_text({"eleven": "play music"}), "play music")
+    assert row == ["`eleven` (in preparation)", "play music", "–", "–", "–", "–"]
+
+
 def test_speed(book: Path) -> None:
     assert "not measured yet" in site_pages.bench_text().lower()
     bench = {
