@@ -35,8 +35,12 @@ def test_import_takes_less_than_three_tenths_of_a_second() -> None:
 
 
 def test_submodules_add_little_to_numpy() -> None:
-    imports = "import " + ", ".join(f"helpers.{name}" for name in SUBMODULES)
-    assert best_seconds(imports) - best_seconds("import numpy") < 0.3
+    """In processor time, which other programs on the machine disturb less."""
+    names = ", ".join(f"helpers.{name}" for name in SUBMODULES)
+    code = f"import time, numpy; t = time.process_time(); import {names}; print(time.process_time() - t)"
+    run = [sys.executable, "-c", code]
+    seconds = [float(subprocess.check_output(run, cwd=ROOT)) for _ in range(5)]
+    assert min(seconds) < 0.3
 
 
 @pytest.mark.parametrize("name", ["helpers", *(f"helpers.{name}" for name in SUBMODULES)])

@@ -35,11 +35,12 @@ def test_image_grid_draws_every_picture_in_order(shape: tuple[int, ...]) -> None
         np.testing.assert_allclose(picture.squeeze(), image.squeeze())
 
 
-def test_image_grid_scales_bytes_and_clips_floats() -> None:
+def test_image_grid_scales_bytes_and_clips_floats(caplog: pytest.LogCaptureFixture) -> None:
     whole = np.full((1, 2, 2, 3), 255, "uint8")
     np.testing.assert_array_equal(drawn(plots.image_grid(whole, columns=1))[0], 1.0)
     wide = np.array([-1.0, 2.0]).reshape(1, 1, 2, 1).repeat(3, axis=-1)
     assert drawn(plots.image_grid(wide, columns=1))[0][0, :, 0].tolist() == [0.0, 1.0]
+    assert caplog.text == ""  # matplotlib would say that it had to clip
 
 
 def test_image_grid_keeps_one_scale_of_grey_unless_told() -> None:
