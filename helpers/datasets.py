@@ -284,14 +284,20 @@ _ENTRIES = (
     DataSet(
         "tunes", "tunes", "folk tunes of one voice: O'Neill 1850, Ryan, Aird",
         "tunes in the public domain", "O'Neill, Ryan and Aird; from music21's corpus",
-        "https://www.music21.org/", True, True, dtype="int16",
-        files=_embedded(("tunes.json.xz", "TUNES_SUM")),
+        "https://www.music21.org/", True, True, dtype="int16", items=(3_614, 390),
+        files=_embedded((
+            "tunes.json.xz",
+            "3cfc2c3a2fac02bad4eddcf8333164f1a450c6d6af2fe6e89f842737a41bc5de",
+        )),
     ),
     DataSet(
         "chorales", "chorales", "chorales by J. S. Bach, four voices on a sixteenth grid",
         "music in the public domain", "J. S. Bach; from music21's corpus",
-        "https://www.music21.org/", True, True,
-        files=_embedded(("chorales.npz", "CHORALES_SUM")),
+        "https://www.music21.org/", True, True, items=(326, 33),
+        files=_embedded((
+            "chorales.npz",
+            "88151d2b26803a2e42d45ee085b9bba06af5433dcf4cc91079603667bcc1101a",
+        )),
     ),
     DataSet(
         "cifar10", "images", "photographs of ten kinds of animals and vehicles",

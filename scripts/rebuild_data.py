@@ -347,16 +347,25 @@ def scores_in(path: Path) -> Iterable[Any]:
 
 
 def notes_of(part: Any) -> list[tuple[int, Fraction, Fraction]]:
-    """(MIDI pitch or 0, start, length) in quarters; ties joined, grace notes and chord names left
-    out, of a chord the top note."""
+    """(MIDI pitch or 0, start, length) in quarters: of a chord the top note, tied notes as one.
+
+    Grace notes and names of chords are left out. Only equal pitches are joined: some transcribers
+    write the sign of a tie between different notes, for a slur.
+    """
     from music21.harmony import Harmony
 
-    notes = []
-    for element in part.stripTies().flatten().notesAndRests:
+    notes: list[tuple[int, Fraction, Fraction]] = []
+    tied = False  # does the last note want to go on?
+    for element in part.flatten().notesAndRests:
         if isinstance(element, Harmony) or element.quarterLength == 0:
             continue
         pitch = 0 if element.isRest else max(one.midi for one in element.pitches)
-        notes.append((pitch, Fraction(element.offset), Fraction(element.quarterLength)))
+        start, length = Fraction(element.offset), Fraction(element.quarterLength)
+        if tied and pitch == notes[-1][0] and start == notes[-1][1] + notes[-1][2]:
+            notes[-1] = (pitch, notes[-1][1], notes[-1][2] + length)
+        else:
+            notes.append((pitch, start, length))
+        tied = element.tie is not None and element.tie.type in ("start", "continue")
     return notes
 
 
@@ -382,7 +391,7 @@ def read_tunes(paths: Iterable[Path]) -> list[dict[str, Any]]:
                 continue
             tunes.append(
                 {
-                    "title": " ".join(str(score.metadata.title or "").split()).rstrip("."),
+                    "title": " ".join(str(score.metadata.title or "").split()),
                     "book": TUNE_BOOKS[path.parent.name],
                     "meter": meters[0],
                     "key": key_name(parts[0]),
@@ -401,11 +410,12 @@ def tune_row(tune: dict[str, Any]) -> list[Any] | None:
     lengths = [whole(length * TICKS_PER_QUARTER) for _, length in tune["notes"]]
     pitches = [pitch for pitch, _ in tune["notes"]]
     sounding = [pitch for pitch in pitches if pitch]
-    if None in lengths or len(sounding) < 16 or not tune["title"]:
+    title = tune["title"].rstrip(" .,")
+    if None in lengths or len(sounding) < 16 or not title:
         return None
     if min(sounding) < 48 or max(sounding) > 96:
         return None
-    return [tune["title"], tune["book"], tune["meter"], tune["key"], pitches, lengths]
+    return [title, tune["book"], tune["meter"], tune["key"], pitches, lengths]
 
 
 def intervals(pitches: Iterable[int]) -> tuple[int, ...]:
