@@ -52,9 +52,9 @@ def peak_megabytes() -> float:
 
 def measure(notebook: str, name: str) -> dict[str, Any]:
     """One row of the table; to be called in a fresh process."""
+    steps = models.load(notebook)[name]  # its first cell imports Keras, quietly
     from keras import ops
 
-    steps = models.load(notebook)[name]
     batch_size = len(
         steps.batches[0][0] if isinstance(steps.batches[0], tuple) else steps.batches[0]
     )
