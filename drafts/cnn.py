@@ -177,7 +177,7 @@ def build_reference(image_shape, classes=10, use_batch_norm=True, use_dropout=Tr
     return model
 
 
-# %%
+# %% tags=["model"]
 reference = build_reference(image_shape, classes)
 assert build_reference((32, 32, 3)).count_params() == 592_554
 reference.summary()
@@ -187,7 +187,7 @@ reference.summary()
 #
 # Parameters are memory; time is another matter. A convolution uses each of its weights once per position, so its cost is counted in *multiply-adds* (one multiplication and one addition). We count them layer by layer.
 
-# %%
+# %% tags=["model"]
 def multiply_adds(model):
     total = 0
     for layer in model.layers:
@@ -209,7 +209,7 @@ print(f"{multiply_adds(reference) / 1e6:.1f} million multiply-adds for one pictu
 # %% [markdown]
 # ## Training the reference
 
-# %%
+# %% tags=["model"]
 def compile_for_classes(model, optimizer):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss=loss, metrics=["accuracy"])
@@ -368,7 +368,7 @@ def heads_of(labels):
     return {head: size for head, (_, _, size) in labels.items()}
 
 
-# %%
+# %% tags=["model"]
 labels = labels_of(data)
 residual = build_residual(image_shape, heads_of(labels))
 assert build_residual((32, 32, 3), {"label": 10}).count_params() < 592_554
@@ -381,7 +381,7 @@ results.show_table(
 # %% [markdown]
 # Fewer parameters, but more work per picture. That is the exchange that deep networks make.
 
-# %%
+# %% tags=["model"]
 def compile_residual(model, epochs, steps_per_epoch, heads):
     steps = epochs * steps_per_epoch
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -395,7 +395,7 @@ def compile_residual(model, epochs, steps_per_epoch, heads):
     )
 
 
-# %%
+# %% tags=["model"]
 learnt = {head: train[learn][some] for head, (train, _, _) in labels.items()}
 watched = {head: train[watch] for head, (train, _, _) in labels.items()}
 residual_batches = training.batches(
@@ -647,7 +647,7 @@ released = [f"cnn/reference_{DATASET}", f"cnn/features_{DATASET}"]
 if DATASET == "fashion_mnist":
     released += [f"cnn/features_{name}" for name in ("mnist", "portraits", "sprouts")]
 record.save(
-    parameters={"test_accuracy": reference.count_params(), "improved_accuracy": residual.count_params()},
+    parameters={"reference": reference.count_params(), "residual": residual.count_params()},
     updates={"reference": reference_run.updates, "residual": residual_run.updates},
     seconds=reference_run.seconds + residual_run.seconds + ablation_seconds + measuring_seconds,
     weight_names=released,

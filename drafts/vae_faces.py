@@ -157,7 +157,7 @@ def build_decoder():
     return keras.Model(codes, pictures, name="decoder")
 
 
-# %%
+# %% tags=["model"]
 encoder, decoder = build_encoder(), build_decoder()
 assert decoder.output.shape[1:] == image_shape
 results.show_table(
@@ -179,7 +179,7 @@ results.show_table(
 #
 # Look at the role of $s$. Published code often minimises "1,000 or 10,000 times the mean squared error plus the KL term", and the factor is tuned by eye. That factor *is* a choice of $s$: with the mean squared error $m$ of a picture, $\frac{1}{2s^2} D m = \lambda m$ for $\lambda = D / (2 s^2)$. A probabilistic model can simply learn $s$ like any other parameter {cite}`rybkin2021simple`: too large an $s$ wastes likelihood on blur, too small a one is punished by every error. The best value for given reconstructions is their root mean squared error.
 
-# %%
+# %% tags=["model"]
 def gaussian_nll(error, scale, dimensions):
     """-ln p(x|z) in nats; error: squared error summed over the picture."""
     return dimensions / 2 * np.log(2 * np.pi * scale**2) + error / (2 * scale**2)
@@ -235,12 +235,14 @@ class FaceVAE(keras.Model):
 # %% [markdown]
 # Before training, we test the loss: the closed form of the KL term against an average over random draws, and the reconstruction term against the formula above.
 
-# %%
+# %% tags=["model"]
 vae = FaceVAE(encoder, decoder, SEED)
 generator = np.random.default_rng(SEED)
 mean, log_variance = generator.normal(size=(2, 1, LATENT)).astype("float32")
 outputs = (ops.zeros((1, *image_shape)), mean, log_variance)
-reconstruction, kl = (float(term[0]) for term in vae.terms(x_test[:1], outputs))
+reconstruction, kl = (
+    float(term[0]) for term in vae.terms(ops.convert_to_tensor(x_test[:1]), outputs)
+)
 
 draws = mean + np.exp(log_variance / 2) * generator.normal(size=(50_000, LATENT))
 log_q = -0.5 * (((draws - mean) ** 2) / np.exp(log_variance) + log_variance).sum(axis=1)
@@ -253,7 +255,7 @@ print("closed-form KL = Monte Carlo within 1 %; reconstruction term = the formul
 # %% [markdown]
 # ## Training
 
-# %%
+# %% tags=["model"]
 face_batches = training.batches(x_train[:PICTURES], batch_size=BATCH_SIZE, seed=SEED)
 schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, EPOCHS * len(face_batches))
 vae.compile(keras.optimizers.Adam(schedule))
@@ -624,7 +626,7 @@ if is_full_run():
 
 # %%
 record.save(
-    parameters={"test_elbo_nats": vae.count_params()},
+    parameters={"vae": vae.count_params()},
     updates=run.updates,
     seconds=run.seconds,
     weight_names=[f"vae_faces/{DATASET}"],
