@@ -284,10 +284,10 @@ _ENTRIES = (
     DataSet(
         "tunes", "tunes", "folk tunes of one voice: O'Neill 1850, Ryan, Aird",
         "tunes in the public domain", "O'Neill, Ryan and Aird; from music21's corpus",
-        "https://www.music21.org/", True, True, dtype="int16", items=(3_614, 390),
+        "https://www.music21.org/", True, True, dtype="int16", items=(3_680, 401),
         files=_embedded((
             "tunes.json.xz",
-            "3cfc2c3a2fac02bad4eddcf8333164f1a450c6d6af2fe6e89f842737a41bc5de",
+            "01dfa68eab25dd464269296fcffd5f62a71dc1f705d09fd3d0884f7721fd990a",
         )),
     ),
     DataSet(
@@ -296,7 +296,7 @@ _ENTRIES = (
         "https://www.music21.org/", True, True, items=(326, 33),
         files=_embedded((
             "chorales.npz",
-            "88151d2b26803a2e42d45ee085b9bba06af5433dcf4cc91079603667bcc1101a",
+            "1d74a383104c053e9972f1108c01cb9a90dd2bce2d8d058793e5db5db787a242",
         )),
     ),
     DataSet(

@@ -375,9 +375,19 @@ def key_name(part: Any) -> str:
     return f"{keys[0].tonic.name.replace('-', 'b')} {keys[0].mode}" if keys else ""
 
 
-def meters_of(part: Any) -> list[str]:
-    """The time signatures of a part, in their order."""
-    return [meter.ratioString for meter in part.flatten().getElementsByClass("TimeSignature")]
+def meter_of(part: Any) -> str:
+    """The meter of a part, e.g. "6/8"; "" if there are several.
+
+    music21 may give an upbeat a meter of its own; what lasts less than a bar does not count.
+    """
+    flat = part.flatten()
+    signs = list(flat.getElementsByClass("TimeSignature"))
+    bar = max((sign.barDuration.quarterLength for sign in signs), default=0)
+    ends = [*(sign.offset for sign in signs[1:]), flat.highestTime]
+    lasting = {
+        sign.ratioString for sign, end in zip(signs, ends, strict=True) if end - sign.offset >= bar
+    }
+    return lasting.pop() if len(lasting) == 1 else ""
 
 
 def read_tunes(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -386,14 +396,14 @@ def read_tunes(paths: Iterable[Path]) -> list[dict[str, Any]]:
     for path in paths:
         for score in scores_in(path):
             parts = list(score.parts)
-            meters = meters_of(parts[0]) if len(parts) == 1 else []
-            if len(meters) != 1:
+            meter = meter_of(parts[0]) if len(parts) == 1 else ""
+            if not meter:
                 continue
             tunes.append(
                 {
                     "title": " ".join(str(score.metadata.title or "").split()),
                     "book": TUNE_BOOKS[path.parent.name],
-                    "meter": meters[0],
+                    "meter": meter,
                     "key": key_name(parts[0]),
                     "notes": [(pitch, length) for pitch, _, length in notes_of(parts[0])],
                 }
@@ -493,7 +503,7 @@ def read_chorales(paths: Iterable[Path]) -> list[dict[str, Any]]:
             {
                 "title": path.stem.replace("bwv", "BWV "),
                 "key": key_name(parts[0]) or key_name_by_ear(score),
-                "meter": meters_of(parts[0])[0],
+                "meter": meter_of(parts[0]),
                 "pickup": Fraction(first_bar.quarterLength)
                 if first_bar.paddingLeft
                 else Fraction(0),
