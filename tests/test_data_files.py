@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import re
-import sys
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -26,17 +25,22 @@ README = (DATA / "README.md").read_text(encoding="utf-8")
 LARGEST = 8 * 2**20  # bytes; Fashion-MNIST's training pictures are the one exception
 
 
-@pytest.fixture(scope="module")
-def rebuild() -> ModuleType:
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location(
-        "rebuild_data", ROOT / "scripts" / "rebuild_data.py"
-    )
+def load_script() -> ModuleType:
+    """scripts/rebuild_data.py as a module."""
+    path = ROOT / "scripts" / "rebuild_data.py"
+    spec = importlib.util.spec_from_file_location("rebuild_data", path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules["rebuild_data"] = module
     spec.loader.exec_module(module)
     return module
+
+
+REBUILD = load_script()
+
+
+@pytest.fixture
+def rebuild() -> ModuleType:
+    return REBUILD
 
 
 # ---------------------------------------------------------------- the files
@@ -272,7 +276,7 @@ def test_label_columns_come_from_the_options(rebuild: ModuleType) -> None:
 
 @given(st.lists(st.sets(st.integers(0, 12), max_size=3), min_size=1, max_size=12))
 def test_families_are_the_connected_parts(marks: list[set[int]]) -> None:
-    found = _module().families(marks)
+    found = REBUILD.families(marks)
     # by hand: flood from each item over items that share a mark
     for item in range(len(marks)):
         reached, border = {item}, [item]
@@ -284,13 +288,9 @@ def test_families_are_the_connected_parts(marks: list[set[int]]) -> None:
         assert {other for other, family in enumerate(found) if family == found[item]} == reached
 
 
-def _module() -> ModuleType:
-    return sys.modules["rebuild_data"]
-
-
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=60))
 def test_families_are_never_split(family_of: list[int]) -> None:
-    held_out = _module().held_out(family_of)
+    held_out = REBUILD.held_out(family_of)
     for one, two in itertools.combinations(range(len(family_of)), 2):
         if family_of[one] == family_of[two]:
             assert held_out[one] == held_out[two]
