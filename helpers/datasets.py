@@ -528,8 +528,23 @@ def _load_cached(entry: DataSet) -> ImageSet:
         )
     source = str(arrays.get("source", "no source named"))
     return _image_set(
-        entry.name, arrays, f"{source}; {_cache_note(entry, path)}", entry.class_names
+        entry.name, _mixed(arrays), f"{source}; {_cache_note(entry, path)}", entry.class_names
     )
+
+
+def _mixed(arrays: alternatives.Arrays) -> alternatives.Arrays:
+    """The same pictures in a fixed random order: cached sets may be sorted by class.
+
+    A notebook that takes "the first 2,000 test pictures" would otherwise get two classes.
+    """
+    mixed = dict(arrays)
+    for part in ("train", "test"):
+        order = np.random.default_rng(0).permutation(len(arrays[f"x_{part}"]))
+        for kind in ("x", "y", "attributes"):
+            key = f"{kind}_{part}"
+            if key in arrays:
+                mixed[key] = arrays[key][order]
+    return mixed
 
 
 def _image_set(

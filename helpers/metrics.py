@@ -231,9 +231,9 @@ def bits_per_dim(nats: ArrayLike, dimensions: int) -> float:
     dimensions: values in one image, e.g. 28 * 28 * 1.
     Unit: bits for one pixel of one channel. Uniform over 256 levels has 8, over 4 levels 2.
     Lower is better; a good value is clearly below a histogram of each pixel.
-    Pitfalls: for a *density* of pixels scaled to [0, 1], add log2(256) = 8, and add noise to the
-    pixels first, otherwise the density can grow without end; other numbers of grey levels or
-    other sizes do not compare.
+    Pitfalls: for a *density*, add log2 of the grey levels per unit: 255 for bytes / 255, 256 for
+    (bytes + uniform noise) / 256; without noise the density can grow without end. Other numbers
+    of grey levels or other sizes do not compare.
     Errors: BookError for no values, NaN, or dimensions below 1.
     Source: Theis et al. (2016), "A note on the evaluation of generative models".
     """

@@ -115,7 +115,7 @@ class Record:
             return
         recorded = self._released_run()
         if recorded is None or name not in recorded["quick_check"]:
-            print(f"{name}: {value:.3f} on {n:,} (not recorded yet)")
+            print(f"{name}: {_three_digits(value)} on {n:,} (not recorded yet)")
             return
         then = recorded["quick_check"][name]
         if then["n"] != n:
@@ -126,7 +126,8 @@ class Record:
             f"{name} is {value:.4f}, but {then['value']:.4f} was recorded: more than "
             f"{TOLERANCE:g} standard deviations of {then['sd']:.4f} away"
         )
-        print(f"{name}: {value:.3f} on {n:,}, as recorded ({then['value']:.3f} ± {then['sd']:.3f})")
+        recorded_text = f"{_three_digits(then['value'])} ± {_three_digits(then['sd'])}"
+        print(f"{name}: {_three_digits(value)} on {n:,}, as recorded ({recorded_text})")
 
     def save(
         self,
@@ -225,7 +226,7 @@ def expectation(notebook: str, rows: Sequence[dict[str, Any]], dataset: str) -> 
             [row["label"], text(row.get("baseline")), ours, row.get("reference", "–"),
              text(row.get("optimum"))]
         )  # fmt: skip
-    show_table(["what", "trivial baseline", "ours", "reference", "optimum"], table)
+    show_table(["what", "trivial baseline", "ours (± over runs)", "reference", "optimum"], table)
     cost = _cost(notebook)
     if cost:
         show_table(
@@ -309,6 +310,11 @@ def _is_released(run: dict[str, Any]) -> bool:
         )
     except BookError:
         return False
+
+
+def _three_digits(value: float) -> str:
+    """Three decimals; what would show as zero, and differs between machines, by its bound."""
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.0005 else "less than 0.001"
 
 
 def _require_finite(name: str, value: float, sd: float | None) -> None:

@@ -81,6 +81,21 @@ def autoencoder(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def vae(cells: SimpleNamespace) -> dict[str, Steps]:
+    def decoded(model: Any, size: int) -> Callable[[int], Any]:
+        draw = np.random.default_rng(0).normal
+        return lambda n: model.decoder(draw(size=(n, size)).astype("float32"))
+
+    peeking = cells.PeekingVAE(16, cells.PEEKING_FILTERS, "annealing")
+    peeking(cells.x_test[:2])
+    batches = cells.prepare(peeking, cells.PEEKING_PICTURES, cells.PEEKING_EPOCHS)
+    return {
+        "vae_2d": Steps(cells.vae_2d, cells.batches_2d, decoded(cells.vae_2d, 2)),
+        "vae_16d": Steps(cells.vae_16d, cells.batches_16d, decoded(cells.vae_16d, 16)),
+        "peeking": Steps(peeking, batches, lambda n: peeking(cells.x_test[:n])["logits"]),
+    }
+
+
 def vae_faces(cells: SimpleNamespace) -> dict[str, Steps]:
     def decoded(n: int) -> Any:
         codes = np.random.default_rng(0).normal(size=(n, cells.LATENT)).astype("float32")
@@ -93,6 +108,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "mlp": mlp,
     "cnn": cnn,
     "autoencoder": autoencoder,
+    "vae": vae,
     "vae_faces": vae_faces,
 }
 

@@ -460,6 +460,12 @@ def small_arrays(shape: tuple[int, ...] = (32, 32, 3), classes: int = 10) -> dic
     return arrays
 
 
+@pytest.fixture
+def in_file_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cached set comes in the order of its file, so that a test can follow single pictures."""
+    monkeypatch.setattr(datasets, "_mixed", lambda arrays: arrays)
+
+
 def put_in_cache(name: str, **arrays: Any) -> Path:
     path = cache_folder() / f"{name}.npz"
     np.savez(path, **arrays)
@@ -473,8 +479,24 @@ def test_a_cached_set_is_used_and_says_whose_it_is(capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == (
         "cifar10: 8 + 4 images 32x32x3, made up; not the published checksum\n"
     )
-    assert np.array_equal(images.x_test, arrays["x_test"])
+    assert sorted(map(bytes, images.x_test)) == sorted(map(bytes, arrays["x_test"]))
     assert images.y_test.dtype == np.int64 and images.class_names[3] == "cat"
+
+
+def test_a_cached_set_that_is_sorted_by_class_comes_mixed_with_labels_and_attributes() -> None:
+    labels = np.repeat(np.arange(10), 20).astype(np.uint8)
+    pictures = np.broadcast_to(labels[:, None, None, None], (200, 32, 32, 3)).copy()
+    put_in_cache(
+        "cifar10", source=np.array("made up"), attribute_names=np.array(["odd"]),
+        **{f"{kind}_{part}": array for part in ("train", "test") for kind, array in
+           {"x": pictures, "y": labels, "attributes": labels[:, None] % 2}.items()},
+    )  # fmt: skip
+    images = datasets.load("cifar10", verbose=False)
+    assert len(set(images.y_test[:20])) > 5  # 1 in the file
+    assert np.array_equal(images.x_test[:, 0, 0, 0], images.y_test)
+    assert np.array_equal(images.attributes["odd"].train, images.y_train % 2)
+    again = datasets.load("cifar10", verbose=False)
+    assert np.array_equal(images.y_train, again.y_train)
 
 
 def test_full_mnist_comes_without_a_channel_axis_and_under_its_usual_name() -> None:
@@ -571,6 +593,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, server: Server, name: str, *contents:
     monkeypatch.setitem(datasets.REGISTRY, name, dataclasses.replace(entry, files=tuple(files)))
 
 
+@pytest.mark.usefixtures("in_file_order")
 def test_cifar10_from_its_archive(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -644,6 +667,7 @@ def test_two_processes_fetch_at_once(tmp_path: Path, server: Server) -> None:
     assert (cache_folder() / "cifar10.npz.sha256").read_text().strip() == file_sha256(path)
 
 
+@pytest.mark.usefixtures("in_file_order")
 def test_full_mnist_from_its_file(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -698,6 +722,7 @@ def plain(colour: int | tuple[int, ...], height: int = 80, width: int = 80) -> n
     return np.full((height, width, channels), colour, np.uint8).squeeze()
 
 
+@pytest.mark.usefixtures("in_file_order")
 def test_flowers_change_the_roles_of_the_published_parts(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -763,6 +788,7 @@ def celeba_folder(folder: Path, style: str) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("in_file_order")
 @pytest.mark.parametrize("style", ["txt", "csv", "zip"])
 def test_celeba_from_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, style: str, capsys: pytest.CaptureFixture[str]
@@ -805,6 +831,7 @@ def test_sets_behind_a_login_say_where_to_put_them(name: str) -> None:
     assert str(cache_folder() / name) in text and is_one_sentence(error)
 
 
+@pytest.mark.usefixtures("in_file_order")
 def test_bricks_keep_both_cameras_of_a_view_together() -> None:
     folder = cache_folder() / "bricks" / "dataset"
     folder.mkdir(parents=True)
