@@ -86,7 +86,7 @@ def vae(cells: SimpleNamespace) -> dict[str, Steps]:
         draw = np.random.default_rng(0).normal
         return lambda n: model.decoder(draw(size=(n, size)).astype("float32"))
 
-    peeking = cells.PeekingVAE(16, cells.PEEKING_FILTERS, "annealing")
+    peeking = cells.PeekingVAE(16, cells.PEEKING_FILTERS, warm_up=2)
     peeking(cells.x_test[:2])
     batches = cells.prepare(peeking, cells.PEEKING_PICTURES, cells.PEEKING_EPOCHS)
     return {
