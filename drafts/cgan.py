@@ -27,25 +27,7 @@
 # The first row is what the label is for: how often an independent classifier, the *judge*, sees the colour that was asked for. Its baseline are the same pictures with the orders shuffled, its optimum what the judge says of real faces. The other rows ask whether the pictures are any good. Their baseline is a Gaussian fitted to the pixels of each colour's training faces, their floor the distance between real and other real faces.
 
 # %% tags=["hide-input", "setup"]
-# Setup: a notebook opened on its own (Colab, an empty folder) fetches the rest of the book first
-import os
-import subprocess
-import sys
-import tomllib
-from pathlib import Path
-
-REPOSITORY = os.environ.get(
-    "GENBOOK_REPOSITORY", "https://github.com/cell-by-cell/generative-models"
-)
-here = Path.cwd()
-folders = (here, *here.parents, here / "generative-models")
-ROOT = next((path for path in folders if (path / "helpers" / "budget.py").exists()), None)
-if ROOT is None:
-    ROOT = here / "generative-models"
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, ROOT], check=True)
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *needed], check=True)
-sys.path.insert(0, str(ROOT))
+# `make lint` puts the setup cell here
 
 # %% tags=["imports"]
 from helpers.training import quiet

@@ -27,25 +27,7 @@
 # A GAN offers no likelihood, so everything is measured on pictures: 10,000 generated ones against the 10,000 test pictures, as the classifier of chapter 2 sees them. The measures are defined further down. FID-fashion is a distance, lower is better. Precision is the share of generated pictures that look like real ones, recall the share of real ones that the generator could have made. A class is *covered* if it makes up 4 to 20 percent of the samples.
 
 # %% tags=["hide-input", "setup"]
-# Setup: a notebook opened on its own (Colab, an empty folder) fetches the rest of the book first
-import os
-import subprocess
-import sys
-import tomllib
-from pathlib import Path
-
-REPOSITORY = os.environ.get(
-    "GENBOOK_REPOSITORY", "https://github.com/cell-by-cell/generative-models"
-)
-here = Path.cwd()
-folders = (here, *here.parents, here / "generative-models")
-ROOT = next((path for path in folders if (path / "helpers" / "budget.py").exists()), None)
-if ROOT is None:
-    ROOT = here / "generative-models"
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, ROOT], check=True)
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *needed], check=True)
-sys.path.insert(0, str(ROOT))
+# `make lint` puts the setup cell here
 
 # %% tags=["imports"]
 import warnings

@@ -25,25 +25,7 @@
 # We begin in the plane, where everything can be integrated on a grid and the sampler can be held against the truth. Then the same class, with another network, learns handwritten digits. As a detector of strangers it is judged by *ROC-AUC*, the probability that a test digit gets a lower energy than a stranger; one half is chance. The baselines of the two easy cases show how little their numbers prove. Upside-down digits are the case that counts.
 
 # %% tags=["hide-input", "setup"]
-# Setup: a notebook opened on its own (Colab, an empty folder) fetches the rest of the book first
-import os
-import subprocess
-import sys
-import tomllib
-from pathlib import Path
-
-REPOSITORY = os.environ.get(
-    "GENBOOK_REPOSITORY", "https://github.com/cell-by-cell/generative-models"
-)
-here = Path.cwd()
-folders = (here, *here.parents, here / "generative-models")
-ROOT = next((path for path in folders if (path / "helpers" / "budget.py").exists()), None)
-if ROOT is None:
-    ROOT = here / "generative-models"
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, ROOT], check=True)
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *needed], check=True)
-sys.path.insert(0, str(ROOT))
+# `make lint` puts the setup cell here
 
 # %% tags=["imports"]
 from helpers.training import quiet

@@ -25,25 +25,7 @@
 # For the ring the baseline is the plain GAN loss, and the optimum a perfect sampler. For the faces the baseline is a Gaussian fitted to the pixels, and the optimum the same distance between real and real faces. The features are those of the classifier of chapter 2; every term is explained where it is used.
 
 # %% tags=["hide-input", "setup"]
-# Setup: a notebook opened on its own (Colab, an empty folder) fetches the rest of the book first
-import os
-import subprocess
-import sys
-import tomllib
-from pathlib import Path
-
-REPOSITORY = os.environ.get(
-    "GENBOOK_REPOSITORY", "https://github.com/cell-by-cell/generative-models"
-)
-here = Path.cwd()
-folders = (here, *here.parents, here / "generative-models")
-ROOT = next((path for path in folders if (path / "helpers" / "budget.py").exists()), None)
-if ROOT is None:
-    ROOT = here / "generative-models"
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, ROOT], check=True)
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *needed], check=True)
-sys.path.insert(0, str(ROOT))
+# `make lint` puts the setup cell here
 
 # %% tags=["imports"]
 from functools import partial

@@ -272,3 +272,11 @@ def test_parameters_of_several_models_are_named() -> None:
 
 def test_the_hardware_is_named() -> None:
     assert "cores" in results.hardware() or "NVIDIA" in results.hardware()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.000"), (1.2e-6, "less than 0.001"), (0.0005, "0.001"), (-253.4321, "-253.432")],
+)
+def test_what_would_show_as_zero_shows_its_bound(value: float, text: str) -> None:
+    assert results._three_digits(value) == text

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 from conftest import ROOT, RunPython
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from scripts import execute, lint, student
 
@@ -260,3 +263,21 @@ def test_a_full_run_sees_its_settings_and_leaves_the_notebook(
         assert copy.exists() and path.read_bytes() == before
     finally:
         copy.unlink(missing_ok=True)
+
+
+def test_a_large_figure_gets_a_palette_and_looks_the_same() -> None:
+    ramp = np.linspace(0, 255, 400 * 300).reshape(300, 400)
+    noise = np.random.default_rng(0).integers(0, 4, size=(300, 400, 3))
+    pixels = np.clip(np.stack([ramp, ramp, ramp], axis=2) + noise, 0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    large = base64.b64encode(buffer.getvalue()).decode()
+    small = execute.small_png(large)
+    assert len(small) < 0.6 * len(large)
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(small))).convert("RGB"))
+    assert np.abs(shown.astype(int) - pixels).mean() < 4
+    assert execute.small_png(small) == small  # a second time changes nothing
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[:5, :5]).save(buffer, "PNG")
+    tiny = base64.b64encode(buffer.getvalue()).decode()
+    assert execute.small_png(tiny) == tiny
