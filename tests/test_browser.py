@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import http.server
 import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -22,18 +21,12 @@ import pytest
 from helpers.files import ROOT
 
 SITE = ROOT / "_build" / "html"
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
 WIDTHS = {"wide": 1280, "narrow": 390}
 SECONDS_TO_SETTLE = 20.0
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not SITE.exists(), reason="no site in _build/html: call make book"),
-    pytest.mark.skipif(
-        not (BROWSER and DRIVER),
-        reason="no Chromium: install the packages chromium, chromium-driver",
-    ),
 ]
 
 PAGES = sorted(
@@ -41,19 +34,6 @@ PAGES = sorted(
     for path in SITE.rglob("*.html")
     if not path.relative_to(SITE).as_posix().startswith(("_", "index.html"))
 )
-
-# Quiet flags: Chromium itself would otherwise call out, and start with a welcome page
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-]
 
 # True once formulas are set and pictures have either loaded or failed
 SETTLED = """
@@ -152,24 +132,6 @@ def address() -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One headless Chromium for all pages, with an empty profile."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(executable_path=str(DRIVER)))
-    browser.set_page_load_timeout(60)
-    yield browser
-    browser.quit()
 
 
 def open_page(driver: Any, url: str, *, width: int, theme: str) -> list[str]:

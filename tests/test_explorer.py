@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,6 @@ import pytest
 
 from helpers.explorer import explorer_html
 from helpers.files import BookError
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
 
 ROWS, COLUMNS = 3, 4
 FIRST, SECOND = [-1.5, -0.5, 0.5, 1.5], [1.0, 0.0, -1.0]
@@ -91,24 +86,6 @@ def test_it_refuses_wrong_pictures_and_numbers() -> None:
 
 
 # ------------------------------------------------------------------------------ in a real browser
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if not (BROWSER and DRIVER):
-        pytest.skip("no Chromium: install the packages chromium, chromium-driver")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    profile = tmp_path_factory.mktemp("profile")
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={profile}")
-    browser = webdriver.Chrome(options=options, service=Service(executable_path=str(DRIVER)))
-    yield browser
-    browser.quit()
 
 
 @pytest.mark.browser
