@@ -13,7 +13,7 @@ DATASET ?=
 SEED ?= 0
 NB ?=
 
-.PHONY: help book site serve lab test units nbval train execute student bench lint lock clean
+.PHONY: help book site serve lab test units nbval train execute student bench families lint lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ student: .venv/installed  ## write copies without solutions to student/
 
 bench: .venv/installed  ## measure speed and memory of the models
 	$(BIN)/python scripts/bench.py
+
+families: .venv/installed  ## measure all families on one data set, for the page of that name
+	$(BIN)/python scripts/families.py
 
 lint: .venv/installed  ## check style, copy the repository's address into the setup cells
 	$(BIN)/python scripts/lint.py

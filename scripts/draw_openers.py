@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,14 @@ def shirt() -> np.ndarray:
     return np.kron(picture, np.ones((2, 2)))
 
 
+def trousers() -> np.ndarray:
+    """A 28x28 drawing of trousers, by rules: a waist and two legs."""
+    picture = np.zeros((14, 14))
+    picture[1:5, 4:10] = 0.75
+    picture[5:13, 4:6] = picture[5:13, 8:10] = 0.75
+    return np.kron(picture, np.ones((2, 2)))
+
+
 def stage(width: float) -> tuple[Any, Any]:
     """An empty drawing plane, `width` units wide."""
     figure, axis = plt.subplots(figsize=(10.2, 3.1), layout="constrained")
@@ -158,6 +168,153 @@ def autoencoder() -> Any:
     return figure
 
 
+def sheet(width: float, height: float) -> tuple[Any, Any]:
+    """An empty drawing plane with its origin at the lower left, on narrower paper: larger words."""
+    figure, axis = plt.subplots(figsize=(7.6, 7.6 * height / width), layout="constrained")
+    axis.set(xlim=(0, width), ylim=(0, height), aspect="equal")
+    axis.axis("off")
+    return figure, axis
+
+
+def framed(axis: Any, values: np.ndarray, place: tuple[float, float, float], colour: str) -> None:
+    """A picture of values from 0, white, to 1, black, at (left, low, side)."""
+    left, low, side = place
+    extent = (left, left + side, low, low + side)
+    axis.imshow(values, cmap="gray_r", vmin=0, vmax=1, extent=extent, zorder=2)
+    axis.add_patch(Rectangle((left, low), side, side, fill=False, color=colour, zorder=2))
+
+
+def pointer(axis: Any, start: Any, end: Any, colour: str = GREY, **style: Any) -> None:
+    """An arrow from one place to another."""
+    style = {"arrowstyle": "-|>", "mutation_scale": 14, "linewidth": 1.4} | style
+    axis.add_patch(FancyArrowPatch(start, end, color=colour, **style))
+
+
+def botched_shirt() -> np.ndarray:
+    """What a beginner makes of the T-shirt: a sleeve too short, a hole and smears."""
+    drawn = shirt()
+    drawn[8:14, 24:] = 0
+    drawn[20:24, 10:14] = 0.2
+    smears = gaussian_filter(np.random.default_rng(5).normal(size=(28, 28)), 1.5)
+    return np.clip(gaussian_filter(drawn, 0.9) + 0.9 * np.maximum(smears - 0.05, 0), 0, 1)
+
+
+def game() -> Any:
+    """A generator draws, a discriminator compares with real pictures, its answer goes back."""
+    figure, axis = sheet(15.2, 7.6)
+    framed(axis, np.random.default_rng(2).random((7, 7)), (0.1, 4.3, 1.9), GREY)
+    axis.text(1.05, 4.1, "noise", ha="center", va="top", fontsize=12)
+    generator = np.array([[2.6, 4.7], [5.6, 3.95], [5.6, 6.55], [2.6, 5.8]])
+    axis.fill(*generator.T, facecolor="#fbe3d5", edgecolor=ORANGE)
+    axis.text(4.2, 5.25, "generator", ha="center", va="center", fontsize=13, color=ORANGE)
+    framed(axis, botched_shirt(), (6.2, 4.05, 2.4), ORANGE)
+    axis.text(7.4, 3.9, "drawn", ha="center", va="top", fontsize=12, color=ORANGE)
+    for shift in (0.5, 0.25, 0.0):
+        framed(axis, shirt(), (6.0 + shift, 0.6 + shift, 2.4), BLUE)
+    axis.text(7.4, 0.45, "real", ha="center", va="top", fontsize=12, color=BLUE)
+    judge = np.array([[9.7, 1.4], [9.7, 5.4], [13.2, 4.1], [13.2, 2.7]])
+    axis.fill(*judge.T, facecolor="#d5efe6", edgecolor=GREEN)
+    axis.text(11.4, 3.4, "discriminator", ha="center", va="center", fontsize=13, color=GREEN)
+    pointer(axis, (1.95, 5.25), (2.65, 5.25))
+    pointer(axis, (5.55, 5.25), (6.25, 5.25), ORANGE)
+    pointer(axis, (8.7, 5.1), (9.65, 4.7), ORANGE)
+    pointer(axis, (8.95, 2.0), (9.65, 2.3), BLUE)
+    pointer(axis, (13.2, 3.4), (14.2, 3.4))
+    axis.plot([14.5, 14.5], [2.5, 4.3], color=GREY, linewidth=2)
+    axis.scatter([14.5, 14.5], [3.9, 2.9], s=60, color=[BLUE, ORANGE], zorder=4)
+    axis.text(14.5, 4.5, "real", ha="center", va="bottom", fontsize=12)
+    axis.text(14.5, 2.3, "drawn", ha="center", va="top", fontsize=12)
+    axis.plot([11.4, 11.4, 4.1, 4.1], [5.0, 6.9, 6.9, 6.5], "--", color=ORANGE, linewidth=1.4)
+    pointer(axis, (4.1, 6.6), (4.1, 6.1), ORANGE)
+    axis.text(7.75, 7.0, "what would look more real?", ha="center", va="bottom", fontsize=12,
+              color=ORANGE)  # fmt: skip
+    return figure
+
+
+def landscape() -> Any:
+    """An energy pushed down at data and up at samples, and a speck that is shaken downhill."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained", sharey=True)
+    place = np.linspace(0, 10, 400)
+
+    def ground(left: float, right: float) -> np.ndarray:
+        """Hills with two valleys of the given depths."""
+        hills = 4.2 + 0.3 * np.cos(2.1 * place) + 0.2 * np.cos(4.3 * place + 1)
+        depths = left * np.exp(-((place - 2.6) ** 2)) + right * np.exp(-((place - 7.2) ** 2))
+        return hills - depths
+
+    def on(line: np.ndarray, where: Any) -> Any:
+        return np.interp(where, place, line)
+
+    before, after = ground(1.5, 2.2), ground(3.0, 0.3)
+    axes[0].plot(place, before, "--", color=GREY, linewidth=1.5)
+    axes[0].plot(place, after, color="black", linewidth=1.8)
+    for centre, colour, name in [(2.6, BLUE, "data"), (7.2, ORANGE, "samples")]:
+        spots = centre + np.array([-0.8, -0.45, -0.15, 0.2, 0.45, 0.75])
+        axes[0].scatter(spots, on(before, spots), s=26, color=colour, zorder=3)
+        start, end = on(before, centre), on(after, centre)
+        pointer(axes[0], (centre, start), (centre, end), colour, linewidth=2, shrinkA=6, shrinkB=3)
+        axes[0].text(centre, 5.1, name, ha="center", fontsize=12, color=colour)
+    axes[0].set_title("learning", fontsize=13)
+
+    valleys = ground(3.0, 2.4)
+    axes[1].plot(place, valleys, color="black", linewidth=1.8)
+    speck = np.array([5.0, 5.5, 4.75, 5.05, 4.35, 4.0, 4.2, 3.5, 3.05, 3.3, 2.45])
+    for i, (start, end) in enumerate(pairwise(speck)):
+        ends = [(x, on(valleys, x) + 0.12) for x in (start, end)]
+        bend = 0.7 if end < start else -0.7
+        pointer(axes[1], *ends, ORANGE, linewidth=1.1, mutation_scale=8, shrinkA=3, shrinkB=3,
+                connectionstyle=f"arc3,rad={bend}", alpha=0.35 + 0.06 * i)  # fmt: skip
+    axes[1].scatter(speck, on(valleys, speck) + 0.12, s=22, color=ORANGE, zorder=3,
+                    alpha=np.linspace(0.3, 1, len(speck)))  # fmt: skip
+    axes[1].set_title("drawing", fontsize=13)
+    noise = np.random.default_rng(3).random((14, 14))
+    for axis, line, centre, values in [
+        (axes[0], after, 2.6, shirt()),
+        (axes[0], before, 7.2, botched_shirt()),
+        (axes[1], valleys, 2.6, shirt()),
+        (axes[1], valleys, 5.1, noise),
+        (axes[1], valleys, 7.4, trousers()),
+    ]:
+        extent = (centre - 0.85, centre + 0.85, -0.9, 0.6)
+        axis.imshow(values, cmap="gray_r", vmin=0, vmax=1, extent=extent, aspect="auto", zorder=2)
+        axis.add_patch(Rectangle(extent[::2], 1.7, 1.5, fill=False, color="#c4ccd2", zorder=2))
+        axis.plot([centre] * 2, [0.7, on(line, centre) - 0.15], ":", color=GREY, linewidth=1)
+    for axis in axes:
+        axis.set(xlim=(0, 10), ylim=(-1.1, 5.8), xticks=[], yticks=[])
+        axis.set_xlabel("all possible pictures", fontsize=12)
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+    axes[0].set_ylabel("energy", fontsize=12)
+    return figure
+
+
+def noising() -> Any:
+    """A picture drowns in noise and is found again; the network is asked which part is noise."""
+    figure, axis = sheet(15.2, 9.0)
+    noise = np.random.default_rng(4).normal(size=(28, 28))
+    clean = (shirt() - shirt().mean()) / shirt().std()
+
+    def mixture(signal: float, rate: float) -> np.ndarray:
+        return 0.43 + (signal * clean + rate * noise) / 3.5  # from -1.5, white, to 2, black
+
+    for i, rate in enumerate((0.0, 0.4, 0.7, 0.92, 1.0)):
+        values = mixture(np.sqrt(1 - rate**2), rate)
+        framed(axis, values, (0.1 + 3.1 * i, 4.95, 2.6), "#c4ccd2")
+    pointer(axis, (0.3, 7.95), (14.9, 7.95))
+    axis.text(7.6, 8.1, "adding noise is easy", ha="center", va="bottom", fontsize=12, color=GREY)
+    pointer(axis, (14.9, 4.55), (0.3, 4.55), BLUE)
+    axis.text(7.6, 4.35, "taking it away is learnt", ha="center", va="top", fontsize=12, color=BLUE)
+    framed(axis, mixture(0.6, 0.8), (0.9, 0.7, 2.6), GREY)
+    axis.text(2.2, 0.55, "a noisy picture", ha="center", va="top", fontsize=12)
+    axis.add_patch(Rectangle((5.4, 1.1), 4.4, 1.8, facecolor="#d9ebf6", edgecolor=BLUE))
+    axis.text(7.6, 2.0, "network", ha="center", va="center", fontsize=13, color=BLUE)
+    pointer(axis, (3.7, 2.0), (5.3, 2.0))
+    pointer(axis, (9.9, 2.0), (11.5, 2.0))
+    framed(axis, mixture(0, 1), (11.7, 0.7, 2.6), GREY)
+    axis.text(13.0, 0.55, "which part is noise?", ha="center", va="top", fontsize=12)
+    return figure
+
+
 CHAPTERS = {  # number: (name, column, row, the chapters that it builds on)
     1: ("Generative\nmodelling", 1.0, 0, ()),
     2: ("Deep\nlearning", 3.0, 0, (1,)),
@@ -173,16 +330,17 @@ CHAPTERS = {  # number: (name, column, row, the chapters that it builds on)
     12: ("World\nModels", 0.2, 3, (3, 5)),
     13: ("Several\nmedia", 4.4, 3, (9, 8)),
 }
-PART_COLOURS = {1: "#d9ebf6", 2: "#d9ebf6", 3: "#d9ebf6"} | dict.fromkeys(range(4, 14), "#f1f3f5")
+PARTS = {1: range(1, 4), 2: range(4, 9), 3: range(9, 14)}
 
 
-def chapter_map() -> Any:
-    """Which chapter builds on which; the chapters of part I are tinted."""
+def chapter_map(part: int) -> Any:
+    """Which chapter builds on which; the chapters of one part are tinted."""
     figure, axis = plt.subplots(figsize=(10.2, 4.75), layout="constrained")
     place = {n: (2.0 * column, -1.55 * row) for n, (_, column, row, _) in CHAPTERS.items()}
     for number, (name, _, _, before) in CHAPTERS.items():
         x, y = place[number]
-        colours = {"facecolor": PART_COLOURS[number], "edgecolor": BLUE}
+        tint = "#d9ebf6" if number in PARTS[part] else "#f1f3f5"
+        colours = {"facecolor": tint, "edgecolor": BLUE}
         corners = "round,pad=0,rounding_size=.1"
         axis.add_patch(
             FancyBboxPatch((x - 0.78, y - 0.36), 1.56, 0.72, corners, zorder=3, **colours)
@@ -204,10 +362,14 @@ def chapter_map() -> Any:
 
 PICTURES: dict[str, Callable[[], Any]] = {
     "_static/cells.svg": noise_to_moons,
-    "_static/chapters.svg": chapter_map,
+    "_static/chapters.svg": partial(chapter_map, 1),
+    "_static/chapters_2.svg": partial(chapter_map, 2),
     "notebooks/01_generative_modeling/opener.svg": three_models,
     "notebooks/02_deep_learning/opener.svg": network,
     "notebooks/03_autoencoders/opener.svg": autoencoder,
+    "notebooks/04_gans/opener.svg": game,
+    "notebooks/07_energy/opener.svg": landscape,
+    "notebooks/08_diffusion/opener.svg": noising,
 }
 
 

@@ -122,13 +122,17 @@ WITHOUT_STEPS: dict[str, str] = {
 # ------------------------------------------------------------------------------------------------
 
 
-def load(notebook: str) -> dict[str, Steps]:
-    """The models of a notebook (its file name without .ipynb), after running its tagged cells."""
+def run_cells(notebook: str) -> SimpleNamespace:
+    """What the tagged cells of a notebook (its file name without .ipynb) leave behind."""
     (path,) = (p for p in notebook_files.all_notebooks() if p.stem == notebook)
     codes = notebook_files.code_tagged(notebook_files.read(path), *CONTEXT)
     with contextlib.redirect_stdout(io.StringIO()):  # summaries, data lines
-        cells = SimpleNamespace(**notebook_files.run_cells(codes, path.name))
-    return MODELS[notebook](cells)
+        return SimpleNamespace(**notebook_files.run_cells(codes, path.name))
+
+
+def load(notebook: str) -> dict[str, Steps]:
+    """The models of a notebook, after running its tagged cells."""
+    return MODELS[notebook](run_cells(notebook))
 
 
 def check(name: str, steps: Steps) -> None:

@@ -5,6 +5,7 @@ The directives write what nobody types by hand, each from files of the repositor
 - ``recorded-results``: every metric in data/results, notebook by notebook
 - ``recorded-minutes``: minutes of each notebook under each budget
 - ``recorded-speed``: what `make bench` measured
+- ``recorded-families``: what `make families` measured, and a sheet of samples for each family
 - ``notebook-map``: a chapter's notebooks with a line about each and their minutes
 - ``api-of-helpers``: a section for each module of the package
 - ``data-sets``: the registry of data sets, "embedded" or "others"
@@ -34,12 +35,25 @@ from helpers.files import DATA, file_sha256, read_json  # noqa: E402
 
 BENCH = DATA / "results" / "bench.json"
 QUICK = DATA / "results" / "quick_seconds.json"
+FAMILIES_RECORD = DATA / "results" / "families.json"
+SHEETS = ROOT / "book" / "images" / "families"
 
 BUDGETS = ("quick", "cpu", "gpu")
 WORDS_PER_MINUTE = 200
 """Reading speed for technical prose, for the reading minutes of a notebook."""
 
 GAP = "not measured yet"
+
+# The six families: what each is called, the notebook that stands for it, and where its likelihood
+# is in that notebook's record, with the words around the number.
+FAMILIES = (
+    ("VAE", "vae", "vae_16d.iwae_nats", "at most {} nats, of grey values read as probabilities"),
+    ("GAN", "dcgan", None, "not defined"),
+    ("PixelCNN", "pixelcnn", "pixelcnn_28.test_bits_per_dim", "{} bits per pixel, 4 levels"),
+    ("flow", "realnvp", None, "exact, but on the plane only"),
+    ("energy-based model", "ebm", None, "up to a constant that nobody knows"),
+    ("diffusion", "ddm", None, "a bound exists, not computed here"),
+)
 
 # What a metric's key means. A key that is missing here is shown as it is, with spaces.
 METRIC_WORDS = {
@@ -363,6 +377,68 @@ def bench_text() -> str:
     return f"{table(header, rows)}\n{bench['hardware']}; {versions}; {bench['date']}.\n"
 
 
+def families_text() -> str:
+    """The page 'Six families': a table with a row for each family, and what each one draws."""
+    record = read_json(FAMILIES_RECORD)
+    measured_rows = {row["notebook"]: row for row in record["rows"]}
+    known = {notebook.name: notebook for notebook in notebooks()}
+    rows = [
+        [f"*{name}*", *family_measures(values), "–", "–", "–", "–"]
+        for name, values in record["bounds"].items()
+    ]
+    sheets = []
+    for family, name, metric, likelihood in FAMILIES:
+        if name not in known:
+            rows.append([f"{family}: `{name}`, in preparation", *["–"] * 8])
+            continue
+        title = f"{family}: {link(known[name])}"
+        row = measured_rows.get(name)
+        if row is None:
+            rows.append([title, *["–"] * 4, likelihood if metric is None else "–", *["–"] * 3])
+            continue
+        rows.append(
+            [
+                title,
+                *family_measures(row),
+                likelihood_words(known[name], metric, likelihood),
+                number(row["parameters"]),
+                minutes(row["train_seconds"]),
+                number(row["sample_ms"]),
+            ]
+        )
+        sheets.append(
+            f"```{{figure}} images/families/{name}.png\n:name: fig-family-{name}\n"
+            f":alt: Two rows of ten generated pictures of clothes\n\n"
+            f"{family}: the first twenty samples of seed 0.\n```\n"
+        )
+    header = ["family", "FID-fashion", "1000 KID", "precision", "recall"]
+    header += ["negative log-likelihood", "parameters", "training, minutes", "one sample, ms"]
+    machines = dict.fromkeys(f"{row['hardware']}, {row['date']}" for row in record["rows"])
+    about = f"{record['n']:,} samples against as many test pictures; {'; '.join(machines)}."
+    return "\n".join([table(header, rows), about, "", *sheets])
+
+
+def family_measures(values: dict[str, float]) -> list[str]:
+    """FID, 1000 KID with its sd, precision and recall as cells of the table."""
+    kid = f"{1000 * values['kid']:.1f} ± {1000 * values['kid_sd']:.1f}"
+    return [
+        f"{values['fid']:.2f}",
+        kid,
+        f"{values['precision']:.2f}",
+        f"{values['recall']:.2f}",
+    ]
+
+
+def likelihood_words(notebook: Notebook, metric: str | None, text: str) -> str:
+    """The family's likelihood from the notebook's record, or why there is none."""
+    if metric is None:
+        return text
+    for run in notebook.runs():
+        if run["dataset"] == "fashion_mnist" and metric in run["metrics"]:
+            return text.format(number(run["metrics"][metric]))
+    return "–"
+
+
 def data_text(embedded: bool) -> str:
     """The registry's data sets: those that come with the book, or the others."""
     rows = [
@@ -418,7 +494,7 @@ def setup(app: Any) -> dict[str, Any]:
 
         def run(self) -> list[nodes.Node]:
             read = [path for book in notebooks() for path in (book.record, book.path)]
-            for path in [*read, BENCH, QUICK, Path(datasets.__file__)]:
+            for path in [*read, BENCH, QUICK, FAMILIES_RECORD, Path(datasets.__file__)]:
                 self.env.note_dependency(str(path))
             container = nodes.Element()
             lines = StringList(self.text().splitlines(), source=self.env.docname)
@@ -436,6 +512,10 @@ def setup(app: Any) -> dict[str, Any]:
     class RecordedSpeed(Generated):
         def text(self) -> str:
             return bench_text()
+
+    class RecordedFamilies(Generated):
+        def text(self) -> str:
+            return families_text()
 
     class DataSets(Generated):
         required_arguments = 1
@@ -458,6 +538,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("recorded-results", RecordedResults)
     app.add_directive("recorded-minutes", RecordedMinutes)
     app.add_directive("recorded-speed", RecordedSpeed)
+    app.add_directive("recorded-families", RecordedFamilies)
     app.add_directive("data-sets", DataSets)
     app.add_directive("api-of-helpers", Api)
     app.add_directive("notebook-map", NotebookMap)

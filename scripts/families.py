@@ -1,0 +1,174 @@
+"""One comparison of all model families: the same data, the same measures, from released weights.
+
+usage: families.py                all families whose notebook and weights exist
+       families.py NOTEBOOK ...   these only; the other rows stay
+
+Writes data/results/families.json and a sheet of samples for each family, from which the page 'Six
+families, one data set' is made. Each family draws the same number of pictures from seed 0; all are
+measured against as many test pictures, by the features of the book's own classifier.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from helpers.files import DATA, atomic_path, read_json, write_json  # noqa: E402
+from scripts import models, notebook_files  # noqa: E402
+
+DATASET = "fashion_mnist"
+RECORD = DATA / "results" / "families.json"
+SHEETS = ROOT / "book" / "images" / "families"
+SAMPLES = 10_000
+SHOWN = 20
+TIMED = 100
+"""Pictures behind the time for one sample: drawn together, after a first time that compiles."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A trained generator: draw(n) gives n pictures [n, 28, 28, 1] in [0, 1], always the same.
+
+    weights: the names under which its parts were released; the largest is the model itself.
+    """
+
+    weights: tuple[str, ...]
+    draw: Callable[[int], np.ndarray]
+
+
+# --------------------------------------------------------------------- one function per notebook
+
+
+def vae(cells: SimpleNamespace) -> Family:
+    from helpers import weights
+
+    weights.restore(cells.vae_16d, "vae/vae_16d")
+
+    def draw(n: int) -> np.ndarray:
+        codes = np.random.default_rng(0).standard_normal((n, 16), dtype=np.float32)
+        return np.asarray(cells.keras.ops.sigmoid(cells.vae_16d.decoder.predict(codes, verbose=0)))
+
+    return Family(("vae/vae_16d",), draw)
+
+
+GENERATORS: dict[str, Callable[[SimpleNamespace], Family]] = {"vae": vae}
+
+
+# ------------------------------------------------------------------------------------------------
+
+
+def measure(notebook: str) -> dict[str, Any]:
+    """One family's row, and its sheet of samples; to be called in a fresh process."""
+    from helpers import datasets, metrics, results, weights
+
+    family = GENERATORS[notebook](models.run_cells(notebook))
+    cards = [read_json(weights.card_path(DATA, name)) for name in family.weights]
+    judge = weights.load_feature_network(DATASET)
+    real = metrics.features(judge, datasets.scale(datasets.load(DATASET).x_test[:SAMPLES]))
+    pictures = family.draw(SAMPLES)
+    save_sheet(pictures[:SHOWN], notebook)
+    features = metrics.features(judge, pictures)
+    family.draw(TIMED)
+    started = time.perf_counter()
+    family.draw(TIMED)
+    sample_ms = 1000 * (time.perf_counter() - started) / TIMED
+    return row_of(features, real) | {
+        "notebook": notebook,
+        "weights_sha256": weights.checksums(list(family.weights)),
+        "parameters": max(card["parameters"] for card in cards),
+        "train_seconds": max(card["seconds"] for card in cards),
+        "sample_ms": float(f"{sample_ms:.3g}"),
+        "hardware": results.hardware(),
+        "versions": results.versions(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def row_of(features: np.ndarray, real: np.ndarray) -> dict[str, float]:
+    """The measures of generated features against real ones."""
+    from helpers import metrics
+
+    kid, kid_sd = metrics.kernel_distance(real, features)
+    precision, recall = metrics.precision_recall(real, features)
+    values = {
+        "fid": metrics.frechet_distance(real, features),
+        "kid": kid,
+        "kid_sd": kid_sd,
+        "precision": precision,
+        "recall": recall,
+    }
+    return {name: float(f"{value:.4g}") for name, value in values.items()}
+
+
+def bounds() -> dict[str, dict[str, float]]:
+    """What training pictures and the trivial generator score: the ends of the scale."""
+    from helpers import datasets, metrics, weights
+
+    data = datasets.load(DATASET)
+    train = datasets.scale(data.x_train)
+    judge = weights.load_feature_network(DATASET)
+    real = metrics.features(judge, datasets.scale(data.x_test[:SAMPLES]))
+    trivial = metrics.pca_gaussian_samples(train, n=SAMPLES, components=train[0].size, seed=0)
+    return {
+        "training pictures": row_of(metrics.features(judge, train[:SAMPLES]), real),
+        "trivial generator": row_of(metrics.features(judge, trivial), real),
+    }
+
+
+def save_sheet(pictures: np.ndarray, notebook: str) -> None:
+    """Two rows of ten samples, each pixel three wide, as a grey PNG."""
+    from PIL import Image
+
+    height, width = pictures.shape[1:3]
+    rows = pictures.reshape(2, -1, height, width).transpose(0, 2, 1, 3).reshape(2 * height, -1)
+    enlarged = np.kron(np.round(255 * rows), np.ones((3, 3))).astype(np.uint8)
+    with atomic_path(SHEETS / f"{notebook}.png") as path:
+        Image.fromarray(enlarged).save(path, format="png", optimize=True)
+
+
+def in_fresh_process(argument: str) -> Any:
+    """What this script prints as JSON for one argument, with the comparison's data set."""
+    done = subprocess.run(
+        [sys.executable, __file__, f"--one={argument}"],
+        cwd=ROOT,
+        env=os.environ | {"GENBOOK_DATASET": DATASET},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> int:
+    if len(sys.argv) == 2 and sys.argv[1].startswith("--one="):
+        name = sys.argv[1].removeprefix("--one=")
+        print(json.dumps(bounds() if name == "bounds" else measure(name)))
+        return 0
+    existing = {path.stem for path in notebook_files.all_notebooks()}
+    content = read_json(RECORD) if RECORD.exists() else {"rows": []}
+    rows = {row["notebook"]: row for row in content["rows"]}
+    for name in sys.argv[1:] or [name for name in GENERATORS if name in existing]:
+        rows[name] = in_fresh_process(name)
+        print(", ".join(f"{key} {value}" for key, value in rows[name].items()), flush=True)
+    ends = content.get("bounds") or in_fresh_process("bounds")
+    about = {"dataset": DATASET, "n": SAMPLES, "timed": TIMED}
+    write_json(RECORD, {**about, "bounds": ends, "rows": [rows[name] for name in sorted(rows)]})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

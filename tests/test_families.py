@@ -1,0 +1,101 @@
+"""The comparison of the families: its measures, its sheets, its page, and that it is not stale."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helpers import weights
+from helpers.files import DATA
+from scripts import families, site_pages
+
+RECORD = json.loads(families.RECORD.read_text(encoding="utf-8"))
+ROWS = {row["notebook"]: row for row in RECORD["rows"]}
+EXISTING = {notebook.name for notebook in site_pages.notebooks()}
+
+
+def test_every_family_that_exists_is_measured() -> None:
+    wanted = {name for _, name, _, _ in site_pages.FAMILIES if name in EXISTING}
+    assert set(ROWS) == wanted & set(families.GENERATORS)
+    assert set(families.GENERATORS) <= {name for _, name, _, _ in site_pages.FAMILIES}
+    assert set(RECORD["bounds"]) == {"training pictures", "trivial generator"}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_belongs_to_the_released_weights(name: str) -> None:
+    row = ROWS[name]
+    assert weights.checksums(list(row["weights_sha256"])) == row["weights_sha256"], (
+        "the weights are newer than the comparison: call make families"
+    )
+    cards = [
+        json.loads(weights.card_path(DATA, each).read_text("utf-8"))
+        for each in row["weights_sha256"]
+    ]
+    assert row["parameters"] == max(card["parameters"] for card in cards)
+    assert row["train_seconds"] == max(card["seconds"] for card in cards)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_ends_of_the_scale_enclose_each_family(name: str) -> None:
+    best, worst = RECORD["bounds"]["training pictures"], RECORD["bounds"]["trivial generator"]
+    assert best["fid"] < ROWS[name]["fid"] < worst["fid"]
+    assert best["kid"] < ROWS[name]["kid"] < worst["kid"]
+
+
+def test_measures_tell_equal_from_shifted_features() -> None:
+    rng = np.random.default_rng(0)
+    real, equal = rng.normal(size=(2, 2_000, 8))
+    same, shifted = families.row_of(equal, real), families.row_of(equal + 1, real)
+    assert same["fid"] < 0.1 and shifted["fid"] == pytest.approx(8, rel=0.1)
+    assert abs(same["kid"]) < 5 * same["kid_sd"] and shifted["kid"] > 5 * shifted["kid_sd"]
+    assert same["precision"] > 0.8 > shifted["precision"]
+    assert same["recall"] > 0.8 > shifted["recall"]
+
+
+def test_a_sheet_shows_two_rows_of_ten(monkeypatch: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    monkeypatch.setattr(families, "SHEETS", tmp_path)
+    greys = np.linspace(0, 1, 20)[:, None, None, None] * np.ones((20, 28, 28, 1))
+    families.save_sheet(greys, "made_up")
+    picture = np.asarray(Image.open(tmp_path / "made_up.png"))
+    assert picture.shape == (2 * 84, 10 * 84)
+    assert np.array_equal(picture[::84, ::84].ravel(), np.round(np.linspace(0, 255, 20)))
+
+
+def test_the_page_fills_gaps_by_itself(monkeypatch: Any, tmp_path: Path) -> None:
+    name = next(iter(ROWS))
+    text = site_pages.families_text()
+    assert f"{ROWS[name]['fid']:.2f}" in text and f"images/families/{name}.png" in text
+    assert (site_pages.SHEETS / f"{name}.png").exists()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + 2 + len(site_pages.FAMILIES)
+
+    monkeypatch.setattr(site_pages, "notebooks", list)  # no notebook exists
+    empty = site_pages.families_text()
+    assert "```{figure}" not in empty
+    assert empty.count("in preparation") == len(site_pages.FAMILIES)
+
+
+def test_a_family_without_a_row_is_a_gap(monkeypatch: Any, tmp_path: Path) -> None:
+    record = tmp_path / "families.json"
+    record.write_text(json.dumps(RECORD | {"rows": []}), encoding="utf-8")
+    monkeypatch.setattr(site_pages, "FAMILIES_RECORD", record)
+    text = site_pages.families_text()
+    (line,) = (line for line in text.splitlines() if line.startswith("| VAE"))
+    assert "| – | – | – | – |" in line and "```{figure}" not in text
+
+
+def test_likelihood_comes_from_the_record() -> None:
+    (notebook,) = (each for each in site_pages.notebooks() if each.name == "vae")
+    (run,) = (run for run in notebook.runs() if run["dataset"] == "fashion_mnist")
+    value = site_pages.number(run["metrics"]["vae_16d.iwae_nats"])
+    assert site_pages.likelihood_words(notebook, "vae_16d.iwae_nats", "at most {}") == (
+        f"at most {value}"
+    )
+    assert site_pages.likelihood_words(notebook, None, "not defined") == "not defined"
+    assert site_pages.likelihood_words(notebook, "unknown", "{}") == "–"
