@@ -54,28 +54,29 @@ results.expectation(
     "ddm",
     dataset="portraits",
     rows=[
-        {"label": "on a line: total variation", "metric": "line.total_variation",
+        {"label": "on a line: total variation, 100,000 draws, 50 bins", "metric": "line.total_variation",
          "baseline": "gaussian_total_variation", "optimum": "perfect_total_variation",
          "reference": "at most .05 was our target"},
-        {"label": "faces: KID-portraits × 1000, 20 steps", "metric": "kid", "digits": 1,
+        {"label": "faces: KID-portraits × 1000, 20 steps, n = 2,000", "metric": "kid", "digits": 1,
          "baseline": "kid_trivial", "optimum": "kid_floor",
          "reference": "at most .3 of the baseline was our target"},
-        {"label": "faces: FID-portraits, 20 steps", "metric": "fid", "digits": 1,
+        {"label": "faces: FID-portraits, 20 steps, n = 2,000", "metric": "fid", "digits": 1,
          "baseline": "fid_trivial", "optimum": "fid_floor"},
-        {"label": "faces: absolute error of the noise, test", "metric": "noise_mae",
+        {"label": "faces: absolute error of the noise, 2,000 test faces", "metric": "noise_mae",
          "baseline": "linear_noise_mae"},
     ],
 )
 
 # %% [markdown]
-# The baseline on the line is a single Gaussian. For the faces it is the *trivial generator*, a Gaussian fitted to the principal components of the pixels, and, in the last row, the noise predictor that belongs to it. The optimum of the first row is what as many draws from the true density score; that of the distances is real against other real pictures.
+# The baseline on the line is a single Gaussian. For the faces it is the *trivial generator*, a Gaussian fitted to the principal components of the pixels, and, in the last row, the best linear guess of the noise, explained below. The optimum of the first row is what as many draws from the true density score; that of the distances is real against other real pictures (for KID 1,000 against 1,000).
 #
 # ## Settings
 
 # %% tags=["settings"]
 SEED = current_seed()              # seeds weights, batches and draws; 0 unless a full run asks
-DATASET = datasets.choose_dataset("portraits", alternatives=["sprouts", "flowers"])
-SIDE = 32                          # height and width of the pictures; the files have 64
+DATASET = datasets.choose_dataset("portraits", alternatives=["sprouts", "flowers", "fashion_mnist"])
+SIDE = 32                          # height and width of the pictures; most files have 64
+CHANNELS = 1 if DATASET == "fashion_mnist" else 3
 VALIDATION = 1_000                 # last training pictures, kept aside to watch the training
 PICTURES = budget(quick=1_280, cpu=None)  # training pictures that are used (None: all)
 # --- noise
@@ -95,6 +96,8 @@ AVERAGING = 0.999                  # how much of the running average of the weig
 EPOCHS = budget(quick=1, cpu=60, gpu=400)
 STEPS, STEP_COUNTS = 20, (1, 3, 5, 20, 100)
 SAMPLES = budget(quick=200, cpu=2_000)    # generated pictures behind every KID
+ERROR = ops.abs                    # of the noise; ops.square is the other usual choice
+COMPONENTS = 256                   # of the Gaussian to compare with
 CURVE_PICTURES, CURVE_STEPS = budget(quick=40, cpu=500), budget(quick=2, cpu=10)
 QUICK_TEST = 200                   # pictures on which a quick run measures again
 training.set_seed(SEED)
@@ -106,7 +109,7 @@ training.set_seed(SEED)
 #
 # $$ x_t = a_t\, x + b_t\, \epsilon, \qquad a_t^2 + b_t^2 = 1 . $$
 #
-# The *signal rate* $a_t$ falls from about one to about zero, and the *noise rate* $b_t$ rises. Why the squares? Variances of independent things add: if the data have variance one, then $x_t$ has the variance $a_t^2 + b_t^2$, which is one at any time. The network always meets numbers of the same size, and the last $x_t$ is as good as a draw from a standard Gaussian, which is where the sampler will start.
+# The *signal rate* $a_t$ falls from about one to about zero, and the *noise rate* $b_t$ rises. Why the squares? Variances of independent things add: if the data have variance one, then $x_t$ has the variance $a_t^2 + b_t^2$, which is one at any time. The network always meets numbers of the same size, and the last $x_t$, for a number of variance one, is as good as a draw from a standard Gaussian, which is where the sampler will start.
 #
 # The story is often told in a thousand small steps, $x_{i} = \sqrt{1 - \beta_i}\, x_{i-1} + \sqrt{\beta_i}\, \epsilon_i$. Nothing is lost by jumping: sums of Gaussians are Gaussian, and the rates multiply to $a^2 = \prod_i (1 - \beta_i)$. What is left to choose is how fast $a_t$ falls, the *schedule*. Three of them: the one of {cite:t}`ho2020ddpm`, called linear because $\beta_i$ grows linearly; the quarter of a *cosine* wave, close to that of {cite:t}`nichol2021improved`; and the same wave with both ends cut off, the *offset cosine*, so that neither rate is ever zero. Since $a_t$ and $b_t$ are cosine and sine of one angle, the squares sum to one without further thought.
 
@@ -134,7 +137,7 @@ curves = {}
 for name, schedule in schedules.items():
     signal, noise = curves[name] = [ops.convert_to_numpy(rate) for rate in schedule(some_times)]
     assert np.allclose(signal**2 + noise**2, 1, atol=1e-6), name
-    assert np.all(np.diff(signal) < 0) and signal[0] > 0.95 and abs(signal[-1]) < 0.05, name
+    assert np.all(np.diff(signal) < 0) and signal[0] > 0.9 and abs(signal[-1]) < 0.05, name
 
 betas = np.linspace(1e-4, 0.02, 1_000)                    # the thousand steps of 2020
 after_each = np.sqrt(np.cumprod(1 - betas))
@@ -374,7 +377,7 @@ assert memory[0.0] > 0.999 and memory[0.5] < 0.9 and abs(memory[1.0]) < 0.5
 # %% [markdown]
 # ## A small network learns it
 #
-# Enough of formulas that we will not have for pictures. A network gets the noisy number and the noise variance $b_t^2$, and answers with the noise. The variance comes as a single number, but how the answer should change with it is intricate. So we spread it out into sines and cosines of many frequencies, a *sinusoidal embedding* {cite}`vaswani2017attention`: the low frequencies tell roughly how noisy, the high ones tell exactly.
+# Enough of formulas that we will not have for pictures. A network gets the noisy number and the noise variance $b_t^2$, and answers with the noise. The variance comes as a single number, but how the answer should change with it is intricate. So we spread it out into sines and cosines of many frequencies, a *sinusoidal embedding* {cite}`vaswani2017attention`: the low frequencies tell roughly how noisy, the high ones tell exactly. The inner product of two embeddings depends only on the difference of the variances, so to know that no two of them look alike it is enough to compare all with the first.
 
 # %% tags=["exercise-context"]
 class SinusoidalEmbedding(layers.Layer):
@@ -390,8 +393,8 @@ class SinusoidalEmbedding(layers.Layer):
 variances = np.linspace(0, 1, 400, dtype="float32")[:, None]
 embedded = ops.convert_to_numpy(SinusoidalEmbedding()(variances))               # [400, 32]
 products = (embedded[40:] * embedded[:-40]).sum(axis=1)   # an equal difference of variances
-assert np.ptp(products) < 0.01                            # looks the same everywhere, so that
-assert np.linalg.norm(embedded[1:] - embedded[0], axis=1).min() > 0.1  # no two look alike
+assert np.ptp(products) < 0.01                            # looks the same everywhere
+assert np.linalg.norm(embedded[1:] - embedded[0], axis=1).min() > 0.1
 plt.imshow(embedded.T, extent=(0, 1, 32, 0), aspect="auto", cmap="PuOr")
 plt.xlabel("noise variance")
 plt.ylabel("number of the embedding")
@@ -567,8 +570,10 @@ plt.show()
 # %% tags=["model"]
 def shrink(images):
     """Bytes [n, 64, 64, 3] to the means of square blocks, [n, 32, 32, 3] in [0, 1]."""
+    margin = max(0, SIDE - images.shape[1]) // 2          # clothes have 28 pixels: they get a frame
+    images = np.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
     block = images.shape[1] // SIDE
-    blocks = images.reshape(len(images), SIDE, block, SIDE, block, 3)
+    blocks = images.reshape(len(images), SIDE, block, SIDE, block, CHANNELS)
     return blocks.mean(axis=(2, 4), dtype="float32") / 255
 
 
@@ -615,7 +620,7 @@ def mosaic(pictures, columns):
     return rows.transpose(0, 2, 1, 3, 4).reshape(-1, columns * width, channels)
 
 
-film_noise = np.random.default_rng(SEED).standard_normal((4, SIDE, SIDE, 3), dtype="float32")
+film_noise = np.random.default_rng(SEED).standard_normal((4, SIDE, SIDE, CHANNELS), dtype="float32")
 film_rates = [rates_at(offset_cosine, time) for time in np.linspace(0, 1, 13)]
 frames = [mosaic(to_pictures(a * normalise(x_test[:4]) + b * film_noise), 2) for a, b in film_rates]
 films.show_film(
@@ -628,7 +633,7 @@ films.show_film(
 #
 # The network must answer with a picture of the same size: the noise at every pixel. To tell noise from a cheek it has to see both the single pixel and the whole face. The *U-Net* {cite}`ronneberger2015unet` does: on the way down the picture is halved twice, from fine to coarse, on the way up it is doubled again, and *skip connections* hand the fine maps across, so that nothing exact must pass through the coarse middle.
 #
-# It is made of residual blocks. Each normalises its input in groups of channels {cite}`wu2018group`, convolves, adds the embedded noise variance to every place, normalises, convolves again, and adds the result to what came in. Batch normalisation would be a poor choice here: in training the pictures of a batch have all kinds of noise, in sampling they all have the same, and group normalisation treats each picture by itself. (It also has no running averages that our copy of the weights would have to look after.) The last convolution of each block starts at zero, so that each block begins by passing its input on.
+# It is made of residual blocks. Each normalises its input in groups of channels {cite}`wu2018group`, convolves, adds the embedded noise variance to every place, normalises, convolves again, and adds the result to what came in. Batch normalisation would be a poor choice here: in training a batch mixes all strengths of noise, and so do the running averages that are used in sampling, where all pictures have one strength. Group normalisation treats each picture by itself. (It also has no running averages that our copy of the weights would have to look after.) The last convolution of each block starts at zero, so that each block begins by passing its input on.
 
 # %% tags=["model"]
 def residual_block(maps, embedding, filters):
@@ -647,7 +652,7 @@ def residual_block(maps, embedding, filters):
 
 # %% tags=["model"]
 def build_unet():
-    noisy, variance = keras.Input((SIDE, SIDE, 3)), keras.Input((1,))
+    noisy, variance = keras.Input((SIDE, SIDE, CHANNELS)), keras.Input((1,))
     embedding = layers.Dense(128, activation="swish")(SinusoidalEmbedding()(variance))
     maps = layers.Conv2D(WIDTHS[0], 2, strides=2)(noisy)  # [batch, 16, 16, 64]
     skips = []
@@ -663,15 +668,15 @@ def build_unet():
         maps = residual_block(maps, embedding, filters)
     maps = layers.Conv2DTranspose(16, 2, strides=2, activation="swish")(maps)
     maps = layers.Concatenate()([maps, noisy])            # [batch, 32, 32, 16 + 3]
-    noise = layers.Conv2D(3, 3, padding="same", kernel_initializer="zeros")(maps)
+    noise = layers.Conv2D(CHANNELS, 3, padding="same", kernel_initializer="zeros")(maps)
     return keras.Model([noisy, variance], noise, name="unet")
 
 
 # %% [markdown]
-# The loss is the mean *absolute* error of the noise, as in the recipe that we start from {cite}`beres2022ddim,foster2023generative`. To be exact, this asks for the median of the noise instead of its mean, and the identity with the score holds for the mean. Where the two differ is the subject of an exercise.
+# The loss is the mean *absolute* error of the noise, as in the recipe that we start from {cite}`beres2022ddim,foster2023generative`. To be exact, this asks for the median of the noise instead of its mean, and the identity with the score holds for the mean. So our face network is a score only approximately. Where the two differ is the subject of an exercise.
 
 # %% tags=["model"]
-faces = DiffusionModel(build_unet, offset_cosine, ops.abs)
+faces = DiffusionModel(build_unet, offset_cosine, ERROR)
 face_batches = training.batches(normalise(x_train[:PICTURES]), batch_size=BATCH_SIZE, seed=SEED)
 faces(normalise(x_test[:2]))                              # builds all weights
 faces.compile(
@@ -680,11 +685,12 @@ faces.compile(
 print(f"{faces.network.count_params():,} parameters, {len(face_batches):,} updates per pass")
 
 # %%
-some_noise = np.random.default_rng(SEED).standard_normal((64, SIDE, SIDE, 3))
+some_noise = np.random.default_rng(SEED).standard_normal((64, SIDE, SIDE, CHANNELS))
 assert np.all(ask(faces.average, some_noise, 0.5) == 0)   # untrained: "no noise"
 untrained = float(faces.evaluate(normalise(x_test[:256]), batch_size=64, verbose=0))
-assert abs(untrained - np.sqrt(2 / np.pi)) < 0.01         # the mean size of a standard Gaussian
-print(f"loss of the untrained network {untrained:.2f} = sqrt(2 / pi)")
+expected = {ops.abs: math.sqrt(2 / math.pi), ops.square: 1.0}[ERROR]         # of a standard Gaussian
+assert abs(untrained - expected) < 0.01
+print(f"loss of the untrained network {untrained:.2f}, the mean size of Gaussian noise")
 
 # %% [markdown]
 # ## How to measure faces
@@ -693,7 +699,11 @@ print(f"loss of the untrained network {untrained:.2f} = sqrt(2 / pi)")
 
 # %%
 def enlarge(pictures):
-    size = data.x_train.shape[1:3]
+    """Pictures as the measuring network wants them, in 256 brightnesses like real files."""
+    pictures, size = np.rint(255 * pictures) / np.float32(255), data.x_train.shape[1:3]
+    if size[0] < SIDE:                                    # a frame to be taken off again
+        margin = (SIDE - size[0]) // 2
+        return pictures[:, margin:-margin, margin:-margin]
     return ops.convert_to_numpy(ops.image.resize(pictures, size, interpolation="bilinear"))
 
 
@@ -710,20 +720,26 @@ def features(pictures):
 few = slice(500)
 originals = datasets.scale(data.x_test[few])
 answers = [judge.predict_on_batch(pictures) for pictures in (originals, enlarge(x_test[few]))]
+truths = {name: truth[few] for name, (_, truth, _) in data.attributes.items()}
+chance = {name: np.bincount(truth).max() / len(truth) for name, truth in truths.items()}
 legible = {
-    name: [np.mean(answer[name].argmax(axis=1) == truth[few]) for answer in answers]
-    for name, (_, truth, _) in data.attributes.items()
+    name: [np.mean(answer[name].argmax(axis=1) == truth) for answer in answers]
+    for name, truth in truths.items()
 }
 results.show_table(
-    ["attribute", "read at 64 pixels", "read after 32 pixels"],
-    [[name, f"{sharp:.2f}", f"{soft:.2f}"] for name, (sharp, soft) in legible.items()],
+    ["attribute", "most frequent answer", "read at 64 pixels", "read after 32 pixels"],
+    [[name, f"{chance[name]:.2f}", f"{sharp:.2f}", f"{soft:.2f}"]
+     for name, (sharp, soft) in legible.items()],
 )
 assert not legible or np.median([soft for _, soft in legible.values()]) > 0.8
-lost_sight = [name for name, (_, soft) in legible.items() if soft < 0.8]
-print("read on fewer than four faces in five:", ", ".join(lost_sight))
+lost_sight = [
+    name for name, (sharp, soft) in legible.items()
+    if soft - chance[name] < 0.7 * (sharp - chance[name])  # gain over the most frequent answer
+]
+print("lose a third or more of what can be read:", ", ".join(lost_sight))
 
 # %% [markdown]
-# Hair, skin and background pass; the attributes of the last line are too small for this instrument at this size, and no number below will complain about a poorly drawn one of them. For those we have to look.
+# Hair, skin and background pass. Those of the last line are read poorly at this size, so the numbers below may not notice when one of them is drawn badly. For those we have to look.
 #
 # The *kernel inception distance* {cite}`binkowski2018demystifying` compares two sets of pictures by the features of this network; it is zero on average if both come from one distribution. We multiply it by 1,000 and call it KID-portraits, at 32 pixels: another number than that of the notebook on faces, where the pictures were larger.
 
@@ -743,7 +759,7 @@ def predictor(network):
 
 
 def starting_noise(count, seed=SEED):
-    shape = (count, SIDE, SIDE, 3)
+    shape = (count, SIDE, SIDE, CHANNELS)
     return np.random.default_rng([seed, 1]).standard_normal(shape, dtype="float32")
 
 
@@ -784,7 +800,7 @@ run = training.fit(
     validation=(normalise(x_validation if is_full_run() else x_validation[:128]), None),
     checkpoint=f"ddm_{DATASET}_{SEED}",
 )
-assert run.history["loss"][-1] < 0.79                     # the untrained network was at 0.80
+assert run.history["loss"][-1] < 0.99 * expected          # better than the untrained network
 
 # %%
 if is_full_run():
@@ -792,7 +808,7 @@ if is_full_run():
 runs["faces"] = run = weights.restore(faces, f"ddm/{DATASET}")
 print(f"weights of a run with {run.updates:,} updates")
 
-# %% mystnb={"image": {"alt": "Left: falling curves of the absolute error by epoch for training and validation. Right: KID against minutes, falling for both networks, the average lower at the end"}, "figure": {"caption": "The full run. Left: absolute error of the noise; on validation pictures by the average. Right: KID-portraits of 500 faces of 10 steps against validation pictures, by minutes of training.", "name": "fig-ddm-curve"}}
+# %% mystnb={"image": {"alt": "Left: falling curves of the absolute error by epoch for training and validation. Right: KID against minutes, falling for both networks, the average lower at the end"}, "figure": {"caption": "The full run. Left: absolute error of the noise; on validation pictures by the average. Right: KID-portraits of 500 faces of 10 steps against validation pictures, by minutes (an epoch's share of the whole run, measuring included).", "name": "fig-ddm-curve"}}
 history, epochs = run.history, len(run.history["loss"])
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
 axes[0].plot(range(1, epochs + 1), history["loss"], label="training")
@@ -802,29 +818,41 @@ measured = np.array(measuring_points(epochs))
 minutes = measured * run.seconds / epochs / 60
 for name, label in [("kid_trained", "trained network"), ("kid_average", "average")]:
     axes[1].plot(minutes, np.array(history[name])[measured - 1], "o-", label=label)
-axes[1].set(xlabel="minutes of training", ylabel="KID-portraits × 1000", yscale="log", xscale="log")
+axes[1].set(xlabel="minutes, measuring included", ylabel="KID-portraits × 1000", yscale="log", xscale="log")
 for axis in axes:
     axis.legend()
 plt.show()
 
 # %%
-third = epochs // 3                                       # what the last two thirds were good for
-gains = {key: 1 - history[key][-1] / history[key][third - 1] for key in ("val_loss", "kid_average")}
+early = max(point for point in measured if point <= epochs // 2)     # KID was measured there
+
+
+def around(epoch):                                        # one epoch's error scatters; eight less
+    return np.mean(history["val_loss"][max(0, epoch - 8) : epoch])
+
+
+gains = {"val_loss": 1 - around(epochs) / around(early),
+         "kid_average": 1 - history["kid_average"][-1] / history["kid_average"][early - 1]}
 assert gains["kid_average"] > gains["val_loss"]
-print(f"after the first third the error still falls by {gains['val_loss']:.0%}, "
+print(f"after epoch {early} of {epochs} the error still falls by {gains['val_loss']:.0%}, "
       f"the KID by {gains['kid_average']:.0%}")
 
 # %% [markdown]
-# The two panels tell different stories. Most of the error is uncertainty that no network can remove, as on the line, so it soon seems to stand still. The faces keep getting better: quality hides in the last digits of the loss.
+# The two panels tell different stories. Part of the error is, as on the line, uncertainty that no network can remove, so it soon seems to stand still. The faces keep getting better: quality hides in the last digits of the loss.
 #
 # ## Where is there anything to learn?
 #
 # The error depends on the noise rate. At the noisy end all is noise, and whoever answers with the noisy picture itself is nearly right. At the clean end there is little noise to be found, and much picture in the way. To see what the network adds we compare with the best predictor that a *Gaussian* model of the pictures can give. It is linear: along each principal component of variance $\lambda$, $\mathbb{E}[\epsilon \mid x_t] = b_t / (a_t^2 \lambda + b_t^2)$ times the component of $x_t$ minus the noisy mean. (With this predictor and many steps, the sampler would draw from that Gaussian, in essence from the trivial generator.)
 
 # %%
-COMPONENTS = 256
 gaussian = PCA(COMPONENTS, random_state=SEED)
-gaussian.fit(normalise(x_train[:PICTURES]).reshape(-1, SIDE * SIDE * 3))
+gaussian.fit(normalise(x_train).reshape(-1, SIDE * SIDE * CHANNELS))
+
+
+first_at_the_end = gaussian.explained_variance_[0] * LOWEST_SIGNAL**2
+if DATASET == "portraits":
+    assert first_at_the_end > 0.1                         # beside a noise of variance one
+results.quote("ddm-first-component", f"{first_at_the_end:.1f}")
 
 
 def linear_noise(noisy, rates):
@@ -854,7 +882,7 @@ by_level = {
     for name, predict in [("U-Net", predictor(faces.average)), ("Gaussian", linear_noise)]
 }
 assert np.mean(by_level["U-Net"]) < np.mean(by_level["Gaussian"])
-assert by_level["U-Net"][-1] < 0.1 < by_level["U-Net"][4]  # easy at the end, not in the middle
+assert by_level["U-Net"][-1] < 0.5 * by_level["U-Net"][4]  # easy at the end, not in the middle
 
 # %% mystnb={"image": {"alt": "Error against noise rate: both curves fall from left to right, the U-Net well below the Gaussian in the middle, and both small at the right end"}, "figure": {"caption": "Absolute error of the noise on 100 test faces at nine noise rates. An answer of zero would score 0.80 everywhere.", "name": "fig-ddm-levels"}}
 noise_levels = [rates_at(offset_cosine, time)[1] for time in levels]
@@ -866,6 +894,8 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
+# The components also show that the sampler's start is slightly wrong for faces. Variance one for each pixel is not variance one in each direction: neighbouring pixels go together, and the first principal component has a variance of hundreds. A signal rate of 0.02 still leaves {glue:text}`ddm-first-component` of it at time 1, beside noise of variance one. The sampler starts without it, so overall colours vary a little too little.
+#
 # ## Drawing faces
 #
 # The sampler is the one from the line, unchanged. Forty faces, the first of a fixed seed, twenty steps each.
@@ -900,7 +930,7 @@ plots.image_grid(
 plt.show()
 
 # %% [markdown]
-# One step can give no more than the mean of all faces, since the first guess has seen nothing but noise; and what the network gets wrong there is multiplied by fifty, because the clean guess divides by a signal rate of 0.02. Nothing is random on the way, so the rows show the *same* faces with more and more care. The KID of 2,000 pictures each, against all test faces, from the full run; the floor compares one half of the test faces with the other (fewer pictures, but KID is not biased by their number).
+# One step can give no more than the mean of all faces, since the first guess has seen nothing but noise; and what the network gets wrong there is multiplied by fifty, because the clean guess divides by a signal rate of 0.02. Nothing is random on the way, so the rows show the *same* faces with more and more care. The KID of 2,000 pictures each, against all test faces, from the full run; the floor compares one half of the test faces with the other (fewer pictures, but KID is not biased by their number). Behind ± stands the spread over ten subsets of half the pictures, about the error of the value itself.
 
 # %%
 def kid_key(steps):
@@ -913,7 +943,14 @@ def recorded(name, digits=1):
     if is_full_run():
         return f"{record.metrics[name]:.{digits}f}"
     found = results.headline("ddm", name, DATASET)
-    return found.text(digits) if found else "not measured"
+    return found.text(digits) if found else "–"
+
+
+def with_sd(name):
+    """The same for a KID, with its standard deviation over ten subsets."""
+    found = results.headline("ddm", name, DATASET)
+    sd = record.sd[name] if is_full_run() else found and found.own_sd
+    return f"{recorded(name)} ± {sd:.1f}" if sd is not None else recorded(name)
 
 
 # %%
@@ -937,10 +974,11 @@ shown = {"real faces, other half": "kid_floor", "trivial generator": "kid_trivia
 shown |= {f"{steps} steps": kid_key(steps) for steps in STEP_COUNTS}
 results.show_table(
     ["pictures", f"KID-{DATASET} × 1000, full run"],
-    [[label, recorded(name)] for label, name in shown.items()],
+    [[label, with_sd(name)] for label, name in shown.items()],
 )
-if is_full_run():
-    value = record.metrics
+if is_full_run() and DATASET == "portraits":
+    value = record.metrics                                # a ratio counts if both are clear of zero
+    assert all(value[k] > 5 * record.sd[k] for k in ("kid", "kid_3_steps", "kid_trivial"))
     assert value["kid"] <= 0.5 * value["kid_3_steps"] and value["kid"] <= 0.3 * value["kid_trivial"]
     assert value["kid_1_steps"] > value["kid_3_steps"] > value["kid_5_steps"] > value["kid"]
 
@@ -1001,8 +1039,9 @@ assert both["noise_mae"].mean() < both["linear_noise_mae"].mean() < np.sqrt(2 / 
 for name, errors in both.items():
     record.metric(name, errors.mean(), n=count, sd=metrics.standard_error(errors))
 first_errors = both["noise_mae"][:QUICK_TEST]
-first_sd = metrics.standard_error(first_errors)
-record.check("noise_mae", first_errors.mean(), n=QUICK_TEST, sd=first_sd)
+record.check(                                             # the same faces, times and noise:
+    "noise_mae", first_errors.mean(), n=QUICK_TEST, sd=0.005 * first_errors.mean()  # only rounding
+)
 
 # %% tags=["nbval-ignore-output"]
 quick_features = test_features[: 2 * QUICK_TEST]          # the same pictures in every budget
@@ -1015,7 +1054,8 @@ record.metric("line.total_variation", learnt_variation, n=DRAWS)
 record.metric("line.exact_total_variation", exact_variation[LINE_STEPS], n=DRAWS)
 record.metric("gaussian_total_variation", variation(start), n=DRAWS)
 record.metric("perfect_total_variation", perfect, n=DRAWS)
-record.check("line.total_variation", learnt_variation, n=DRAWS, sd=5e-4)
+again = [variation(np.random.default_rng(i).choice(learnt_draws, DRAWS)) for i in range(20)]
+record.check("line.total_variation", learnt_variation, n=DRAWS, sd=float(np.std(again, ddof=1)))
 blind_variation = variation(sample(line_predictor(line_blind), start, LINE_STEPS, line_schedule))
 record.metric("line_blind.total_variation", blind_variation, n=DRAWS)
 record.save(
@@ -1042,10 +1082,11 @@ plt.show()
 # %%
 results.show_table(
     ["weights", f"KID-{DATASET} × 1000 at 20 steps, full run"],
-    [["average", recorded("kid")], ["trained", recorded("kid_trained")]],
+    [["average", with_sd("kid")], ["trained", with_sd("kid_trained")]],
 )
 if is_full_run():
-    assert record.metrics["kid"] < record.metrics["kid_trained"]
+    gap, sd = record.metrics["kid_trained"] - record.metrics["kid"], record.sd["kid_trained"]
+    assert gap > max(sd, record.sd["kid"])
 
 # %% [markdown]
 # The assertion above the picture is the cheap insurance: what the sampler uses by itself must be the average.
@@ -1094,17 +1135,17 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Its best answer is an average over all strengths of noise that could have led to this number, right for none of them. For pictures the failure is milder, and so more treacherous, because a picture tells how noisy it is: neighbouring pixels of a drawing are mostly alike, and their differences are mostly noise.
+# Its best answer is an average over all strengths of noise that could have led to this number, right for none of them. For pictures the failure should be milder, and so more treacherous (we did not train a blind U-Net), because a picture tells how noisy it is: neighbouring pixels of a drawing are mostly alike, and their differences are mostly noise.
 
 # %%
 estimates = []
 for time in (0.2, 0.4, 0.6, 0.8):
     signal, noise = rates_at(offset_cosine, time)
-    noise_now = np.random.default_rng(SEED).standard_normal((200, SIDE, SIDE, 3))
+    noise_now = np.random.default_rng(SEED).standard_normal((200, SIDE, SIDE, CHANNELS))
     spoilt = signal * normalise(x_test[:200]) + noise * noise_now
     bends = spoilt[:, :, 2:] - 2 * spoilt[:, :, 1:-1] + spoilt[:, :, :-2]      # zero on a slope
     estimates.append(np.median(np.abs(bends)) / 0.6745 / np.sqrt(6))           # variances 1 + 4 + 1
-    assert abs(estimates[-1] - noise) < 0.1
+    assert DATASET == "fashion_mnist" or abs(estimates[-1] - noise) < 0.1
 print("the noise rate can be read off noisy faces, to within 0.1")
 
 # %% [markdown]
@@ -1122,30 +1163,37 @@ plots.image_grid(
 plt.show()
 
 # %% [markdown]
-# How much this costs can be computed exactly on the line: the same three bumps, but the data are smaller or larger than they should be, with the exact predictor and twenty steps. Small data are lost in noise until the last few steps. Large data are still visible at time 1, so that the standard Gaussian is the wrong place to start.
+# How much this costs can be computed exactly on the line: the same three bumps, but the data are smaller or larger than they should be, with the exact predictor, 20,000 draws, and twenty or two hundred steps.
 
 # %%
 by_scale = {}
 for scale in (0.1, 0.3, 1.0, 10.0, 100.0):
-    predict = partial(exact_noise, scale=scale)
-    by_scale[scale] = variation(sample(predict, start, STEPS, line_schedule) / scale)
+    wrong_size = partial(exact_noise, scale=scale)
+    by_scale[scale] = [
+        variation(sample(wrong_size, start[:20_000], steps, line_schedule) / scale)
+        for steps in (STEPS, 10 * STEPS)
+    ]
 results.show_table(
-    ["deviation of the data", f"total variation, exact predictor, {STEPS} steps"],
-    [[f"{scale:g}", f"{value:.3f}"] for scale, value in by_scale.items()],
+    ["deviation of the data", *(f"total variation, {n} exact steps" for n in (STEPS, 10 * STEPS))],
+    [[f"{scale:g}", *(f"{value:.3f}" for value in values)] for scale, values in by_scale.items()],
 )
-assert min(by_scale, key=by_scale.get) == 1.0
-assert min(by_scale[0.1], by_scale[100.0]) > 4 * by_scale[1.0]
+few_steps, many_steps = ({scale: v[i] for scale, v in by_scale.items()} for i in (0, 1))
+assert min(few_steps[0.1], few_steps[100.0]) > 3 * few_steps[1.0]
+assert few_steps[10.0] > 1.5 * few_steps[1.0] and many_steps[10.0] < 0.06
+assert many_steps[100.0] > 0.3                            # steps do not help
 
 # %% [markdown]
+# Small data are lost in noise until the last few steps, so twenty steps leave too few where something happens. Data ten times too large suffer from the opposite, and more steps cure them. Data a hundred times too large are still visible at time 1: the standard Gaussian is the wrong place to start, and no number of steps helps. (A deviation of one is no sharp optimum; two does as well.)
+#
 # ## Lessons
 #
-# - A diffusion model is trained by regression: name the noise. The best answer *is* the score of the noisy data.
+# - A diffusion model is trained by regression: name the noise. Under the squared error the best answer is the score of the noisy data, times minus the noise rate.
 # - The sampler follows from one sentence: keep some of the noise, replace some, so that the variances add up. How much is replaced is a free choice and, with enough small steps, does not change the distribution.
-# - The clean guess is a mean. That is why one step gives a blur and why the schedule should not end too early.
+# - The clean guess is an average (for the absolute error, a median). That is why one step gives a blur and why the schedule should not end too early.
 # - The loss says little about the pictures. Measure samples, at a stated number of steps, with a floor and a trivial generator beside them.
 # - Normalise the data, tell the network the noise, check the squares, and sample from the average.
 #
-# **Things to try.** Sample faces with $\eta = 1$ (`generate(40, eta=1.0, generator=np.random.default_rng(0))`) and 20, then 200 steps. Set `HIGHEST_SIGNAL` to 0.95 and train again. Replace `ops.abs` by `ops.square`. `GENBOOK_DATASET=sprouts GENBOOK_BUDGET=cpu` draws potted plants.
+# **Things to try.** Sample faces with $\eta = 1$ (`generate(40, eta=1.0, generator=np.random.default_rng(0))`) and 20, then 200 steps. Set `HIGHEST_SIGNAL` to 0.95, or `ERROR` to `ops.square`, and train again (with `GENBOOK_BUDGET=cpu`, since a quick run loads the weights of the old settings). `GENBOOK_DATASET=sprouts GENBOOK_BUDGET=cpu` draws potted plants, `fashion_mnist` clothes.
 
 # %% [markdown]
 # ## Exercises
@@ -1161,7 +1209,7 @@ assert min(by_scale[0.1], by_scale[100.0]) > 4 * by_scale[1.0]
 # :class: dropdown
 # :::
 #
-# The rates are cosine and sine of an angle $\alpha$, so the log signal-to-noise ratio is $-2 \log \tan \alpha$, and $\alpha = \arctan e^{-\lambda / 2}$; from the angle, the time follows linearly. Averaging leaves a smooth signal as it is and divides the variance of the noise by the number of pixels, so the gain is $\log \mathrm{block}^2$. A picture of twice the side shows the same face with $\log 4 \approx 1.39$ more: whoever squints sees it through more noise. A schedule for larger pictures should be shifted by as much.
+# The rates are cosine and sine of an angle $\alpha$, so the log signal-to-noise ratio is $-2 \log \tan \alpha$, and for a wanted ratio $\ell$ we need $\alpha = \arctan e^{-\ell / 2}$; from the angle, the time follows linearly. Averaging leaves a smooth signal as it is and divides the variance of the noise by the number of pixels, so the gain is $\log \mathrm{block}^2$. A picture of twice the side shows the same face with $\log 4 \approx 1.39$ more: whoever squints sees it through more noise. A schedule for larger pictures should be shifted by as much.
 
 # %% tags=["solution"]
 def time_of(log_ratio):
@@ -1293,7 +1341,7 @@ def one_time(times):
 # :class: dropdown
 # :::
 #
-# By Bayes' rule the two values have probabilities proportional to $0.2\, \mathcal{N}(x_t; 2 a_t, b_t^2)$ and $0.8\, \mathcal{N}(x_t; -\frac12 a_t, b_t^2)$. The squared error asks for their mean, the absolute error for the median, which is simply the more probable value. A network trained with the absolute error commits itself early, where the mean would hedge. For single pixels of pictures the distribution of the noise is often nearly symmetric, and both agree.
+# By Bayes' rule the two values have probabilities proportional to $0.2\, \mathcal{N}(x_t; 2 a_t, b_t^2)$ and $0.8\, \mathcal{N}(x_t; -\frac12 a_t, b_t^2)$. The squared error asks for their mean, the absolute error for the median, which is simply the more probable value. A network trained with the absolute error commits itself early, where the mean would hedge. Where the distribution of the noise is symmetric, both agree.
 
 # %% tags=["solution", "nbval-ignore-output"]
 def trained_answer(error, numbers, noisy):

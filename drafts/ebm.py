@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Energy-based models
 #
-# A density must add up to one over all possible pictures, and the models of the last chapters paid for that: with a bound, with masks, or by giving up the density altogether. An energy-based model starts humbler. A network gives each picture one number, its *energy*, low for what looks right and high for what does not, and any network will do. The price comes later. To train such a model, and to draw from it, we need samples that nobody hands us, and so half of this notebook is about a sampler: *Langevin dynamics*, a ball that rolls downhill while being shaken.
+# A density must add up to one over all possible pictures, and the models of the last chapters paid for that: with a bound, with masks, with layers that can be undone, or by giving up the density altogether. An energy-based model starts humbler. A network gives each picture one number, its *energy*, low for what looks right and high for what does not, and any network will do. The price comes later. To train such a model, and to draw from it, we need samples that nobody hands us, and so half of this notebook is about a sampler: *Langevin dynamics*, a ball that rolls downhill while being shaken.
 #
 # ![Rows of handwritten digits that came out of noise](images/ebm.png)
 #
@@ -22,7 +22,7 @@
 # %% [markdown]
 # ## What to expect
 #
-# We begin in the plane, where everything can be integrated on a grid and the sampler can be held against the truth. Then the same class, with another network, learns handwritten digits. As a detector of strangers it is judged by *ROC-AUC*, the probability that a test digit gets a lower energy than a stranger; one half is chance. The baselines of the two easy cases show how little their numbers prove. Upside-down digits are the case that counts.
+# We begin in the plane, where everything can be integrated on a grid and the sampler can be held against the truth. Then the same class, with another network, learns handwritten digits. As a detector of strangers it is judged by *ROC-AUC*, the probability that a test digit gets a lower energy than a stranger; one half is chance. The baselines of the two easy cases show how little their numbers prove. Digits turned upside down in a mirror are the case that counts.
 
 # %% tags=["hide-input", "setup"]
 # `make lint` puts the setup cell here
@@ -49,15 +49,15 @@ results.expectation(
     "ebm",
     dataset="mnist",
     rows=[
-        {"label": "plane: total variation of 100,000 Langevin draws", "optimum": "toy.perfect",
+        {"label": "plane: total variation, 100,000 draws, 50 × 50 bins", "optimum": "toy.perfect",
          "metric": "toy.total_variation", "baseline": "toy.start",
          "reference": "below .05 was our target"},
-        {"label": "noise against digits, ROC-AUC", "metric": "auroc_noise", "optimum": "1",
+        {"label": "noise against digits, ROC-AUC, n = 2 × 1,000", "metric": "auroc_noise", "optimum": "1",
          "baseline": "brightness.auroc_noise", "reference": "at least .99 was our target"},
         {"label": "clothes against digits, ROC-AUC", "metric": "auroc_fashion", "optimum": "1",
          "baseline": "ppca.auroc_fashion", "reference": "at least .97 was our target"},
-        {"label": "digits upside down, ROC-AUC", "metric": "auroc_upside_down",
-         "baseline": "ppca.auroc_upside_down", "optimum": "below 1: 0, 1, 3, 8 stay digits"},
+        {"label": "digits mirrored top to bottom, ROC-AUC", "metric": "auroc_upside_down",
+         "baseline": "ppca.auroc_upside_down", "optimum": "below 1: some stay digits"},
         {"label": "FID-mnist, n = 1,000", "metric": "fid", "digits": 1,
          "baseline": "trivial_fid", "optimum": "floor_fid"},
         {"label": "KID-mnist, 2,000 samples", "metric": "kid", "baseline": "trivial_kid",
@@ -84,7 +84,11 @@ STEP, WALK = 0.02, 1_000           # step size and number of steps of the exact-
 RING_POINTS = budget(quick=5_120, cpu=20_480)  # training points
 RING_EPOCHS = budget(quick=1, cpu=20)          # passes over them
 RING_RATE = 1e-3                   # Adam's step size
+# batch: chains moved per update; buffer: chains kept; fresh: share sent back to noise each time;
+# alpha: weight of the squared energies in the loss
 RING = {"batch": 256, "buffer": 4_096, "fresh": 0.02, "alpha": 0.001}
+# steps: Langevin steps per update; step: their size; noise: deviation of each kick;
+# steepest: largest slope used, per coordinate; bound: the chains stay from -bound to bound
 WARM = {"steps": 40, "step": STEP, "noise": (2 * STEP) ** 0.5, "steepest": np.inf, "bound": BOUND}
 COLD = {"steps": 40, "step": 10.0, "noise": 0.02, "steepest": 0.03, "bound": BOUND}
 # The pictures
@@ -222,7 +226,7 @@ for moment in moments[1:]:
     clouds.append(points)
     done = moment
 distances = [metrics.total_variation(cloud, edges, true_bins) for cloud in clouds]
-assert perfect < distances[-1] < 0.05 < distances[0]
+assert perfect - 0.004 < distances[-1] < 0.05 < distances[0]   # .001 is the sd of `perfect`
 print(f"total variation at n = {DRAWS:,}: start {distances[0]:.3f}, Langevin {distances[-1]:.3f}, "
       f"perfect {perfect:.3f}")
 
@@ -230,7 +234,8 @@ print(f"total variation at n = {DRAWS:,}: start {distances[0]:.3f}, Langevin {di
 # The film shows the cloud at growing intervals. The ring is there within a few dozen steps. The balance between left and right takes ten times as long, because specks have to travel around; two numbers say the same.
 
 # %%
-early = clouds[np.searchsorted(moments, 50)]              # after some fifty steps
+early_place = np.searchsorted(moments, 50)
+early = clouds[early_place]
 width, right_share = (
     [np.abs(np.hypot(*cloud.T) - TRUE[1]).mean() for cloud in (early, clouds[-1])],
     [(cloud[:, 0] > 0).mean() for cloud in (early, clouds[-1])],
@@ -238,7 +243,8 @@ width, right_share = (
 assert abs(width[0] / width[1] - 1) < 0.1                 # the ring has its width ...
 assert right_share[0] < right_share[1] - 0.05             # ... but not yet its balance
 assert abs(right_share[1] - true_bins[25:].sum()) < 0.01
-print(f"share of points on the right: {right_share[0]:.2f} early, {right_share[1]:.2f} at the end")
+print(f"share of points on the right: {right_share[0]:.2f} after {moments[early_place]} steps, "
+      f"{right_share[1]:.2f} after {moments[-1]:,}")
 
 # %% tags=["nbval-ignore-output"]
 shares = [np.histogramdd(cloud, bins=edges)[0] / DRAWS for cloud in clouds]
@@ -356,7 +362,7 @@ results.show_table(
 #
 # ## The model, once for points and for pictures
 #
-# From here on the landscape is a network. First the sampler, in operations that run on every backend. It has two more handles than theory knows, and later we shall have to talk about them: slopes steeper than `steepest` are cut, and positions stay within `bound`. After each step the gradient is stopped, since the samples play the role of *data* for the update; nobody should differentiate through forty steps of a chain.
+# From here on the landscape is a network. First the sampler, in operations that run on every backend. The slope is taken with respect to the *item*, a point or a picture, not to the weights: `input_gradient` asks in which direction each of its numbers would change the energy. (`minimize`, later, is the usual step on the weights.) The sampler has two more handles than theory knows, and later we shall have to talk about them: slopes steeper than `steepest` are cut, coordinate by coordinate, which also turns their direction, and positions stay within `bound`. After each step the gradient is stopped, since the samples play the role of *data* for the update; nobody should differentiate through forty steps of a chain.
 
 # %% tags=["model"]
 def langevin(energy, items, seed, *, steps, step, noise, steepest, bound):
@@ -392,7 +398,7 @@ print(f"variance {variance:.2f}; the density has {1 / STIFF:.2f}, the unadjusted
 #
 # $$ \mathcal{L} = \frac1n \sum_j E_\theta(x_j) - \frac1n \sum_j E_\theta(\tilde x_j) + \alpha\, \frac1n \sum_j \big( E_\theta(x_j)^2 + E_\theta(\tilde x_j)^2 \big) , $$
 #
-# whose first two terms have just the gradient that we derived. The third is a regulariser. The likelihood does not care about a constant added to all energies, so nothing else keeps them from drifting.
+# whose first two terms have the gradient that we derived, with the other sign, since a loss goes down. The third is a regulariser. The likelihood does not care about a constant added to all energies, so nothing else keeps them from drifting.
 
 # %% tags=["model"]
 class EnergyModel(keras.Model):
@@ -481,7 +487,7 @@ drawn = ops.convert_to_numpy(ring_model.draw())
 after = ops.convert_to_numpy(ring_model.chains)
 moved = (before != after).any(axis=1)
 assert moved.sum() == RING["batch"] and np.abs(drawn).max() <= BOUND
-assert np.array_equal(np.sort(after[moved], axis=0), np.sort(drawn, axis=0))
+assert sorted(map(tuple, after[moved])) == sorted(map(tuple, drawn))
 print(f"{moved.sum()} of {len(before):,} chains moved, and are in the buffer again")
 
 # %% [markdown]
@@ -514,7 +520,7 @@ print("no gradient flows through the chains")
 # %% [markdown]
 # ## The ring, learnt
 #
-# Two runs on the same points. The first has a *warm* sampler: the right noise, $\sqrt{2\lambda}$, no cut slopes, hardly any regularisation. The second follows the recipe of practice, about which more in a moment. A full run trains both. Under `quick` the first makes a short start, which must already lower the ring against the rest of the square, and then the released weights are loaded.
+# Two runs on the same points. The first has a *warm* sampler: the right noise, $\sqrt{2\lambda}$, no cut slopes, hardly any regularisation. The second follows the whole recipe of practice, about which more in a moment: cold noise, cut slopes, a hundred times the regulariser, more fresh noise. So we shall see what the recipe does, not which part of it. A full run trains both. Under `quick` the first makes a short start, which must already lower the ring against the rest of the square, and then the released weights are loaded.
 
 # %%
 def lift_of_square(network):
@@ -527,13 +533,13 @@ def lift_of_square(network):
 practice_model = build_ring_model(COLD, alpha=DIGIT["alpha"], fresh=DIGIT["fresh"])
 runs = {}
 for name, model in [("ring_warm", ring_model), ("ring_cold", practice_model)]:
-    if is_full_run() or name == "ring_warm":
+    if name == "ring_warm" or is_full_run() and DATASET == "mnist":
         lift = lift_of_square(model.network)
         run = training.fit(
             model, ring_batches, epochs=RING_EPOCHS, checkpoint=f"ebm_{name}_{SEED}"
         )
         assert lift_of_square(model.network) > lift
-    if is_full_run():
+    if is_full_run() and DATASET == "mnist":              # the ring does not depend on the pictures
         weights.release(model.network, f"ebm/{name}", run)
     runs[name] = weights.restore(model.network, f"ebm/{name}")
 
@@ -576,7 +582,7 @@ print(f"warm: T = {temperature(WARM):.0f}; the ring's cold sampler: T = {tempera
 results.quote("ebm-temperature", f"{temperature(SAMPLER) * 1e6:.2f}")
 
 # %% [markdown]
-# The sampler that is usual for pictures runs at {glue:text}`ebm-temperature` *millionths* of the temperature at which $e^{-E}$ is the density. It is gradient descent with a pinch of noise; and as its slopes are cut and its steps are too long for the small-step theory, even the low temperature is only a manner of speaking. **It is no sampler of the stated density.** It is a generator of its own, made of a landscape, a number of steps and a starting point, and training makes the *output of this generator* look like data. What that does to the energies, the ring can show. We let both samplers run for 200 steps from 10,000 data points, each on the landscape that it was trained with.
+# The sampler that is usual for pictures runs at {glue:text}`ebm-temperature` *millionths* of the temperature at which $e^{-E}$ is the density. It is gradient descent with a pinch of noise; and as its slopes are cut and its steps are too long for the small-step theory, even the low temperature is only a manner of speaking. **It is no sampler of the stated density.** It is a generator of its own, made of a landscape, a number of steps and a starting point, and training makes the *output of this generator* look like data. What the recipe does to the energies, the ring can show. We let both samplers run for 200 steps from 10,000 data points, each on the landscape that it was trained with.
 
 # %% tags=["model"]
 class Chain(keras.Model):
@@ -598,10 +604,14 @@ for name, model in [("warm", ring_model), ("cold", practice_model)]:
     chain = Chain(model.network, {**model.sampler, "steps": 200})
     ends[name] = chain.predict(starts, batch_size=len(starts), verbose=0)  # compiled, unlike a call
 stray = {name: metrics.total_variation(ends[name], edges, bins[name]) for name in ends}
-floor = metrics.perfect_sampler_total_variation(bins["warm"], len(starts), seed=SEED)
-assert stray["warm"] < floor + 0.1 and stray["cold"] > 2 * stray["warm"]
-print(f"samples against their own exp(-E)/Z at n = {len(starts):,}: warm {stray['warm']:.1f}, "
-      f"cold {stray['cold']:.1f}, a perfect sampler {floor:.1f}")
+floor = {
+    name: metrics.perfect_sampler_total_variation(bins[name], len(starts), seed=SEED)
+    for name in ends
+}
+assert stray["warm"] < floor["warm"] + 0.1
+assert stray["cold"] - floor["cold"] > 2 * (stray["warm"] - floor["warm"])
+print(f"samples against their own exp(-E)/Z at n = {len(starts):,}, and a perfect sampler: "
+      + "; ".join(f"{name} {stray[name]:.1f} and {floor[name]:.1f}" for name in ends))
 
 # %% mystnb={"image": {"alt": "Five square panels. Truth: a ring, darker on the right. Warm: nearly the same density, and samples like it. Cold: another density, and samples that do not match it"}, "figure": {"caption": "The true density; the density learnt with a warm sampler, and that sampler's draws; the same with the sampler of practice. With the warm sampler the draws follow the density, with the cold one they do not.", "name": "fig-ebm-ring"}}
 panels = {"truth": true_bins}
@@ -655,7 +665,9 @@ def prepare(images):
 
 
 def unprepare(states):
-    return np.clip((states[:, 2:-2, 2:-2] + 1) / 2, 0, 1)             # [n, 28, 28, 1]
+    """States of chains as pictures of 256 greys, like the data: [n, 28, 28, 1] in [0, 1]."""
+    greys = np.clip((states[:, 2:-2, 2:-2] + 1) / 2, 0, 1)
+    return np.rint(255 * greys) / np.float32(255)
 
 
 def with_noise(batch, generator):
@@ -686,7 +698,7 @@ digit_batches = training.batches(
 epochs = max(1, UPDATES // len(digit_batches))
 
 # %% [markdown]
-# Energies can run away, so the training has a *guard*: it keeps a copy of everything after each good epoch, and when a mean energy is twice as far out as the regulariser could ever want, it goes back to the copy and halves the learning rate.
+# Energies can run away, so the training has a *guard*: it keeps a copy of all weights, of the chains and of the optimiser's memory after each good epoch, and when a mean energy is twice as far out as the regulariser could ever want, it goes back to the copy and halves the learning rate.
 
 # %% tags=["model"]
 class Guard(keras.callbacks.Callback):
@@ -699,12 +711,16 @@ class Guard(keras.callbacks.Callback):
     def state(self):
         return [*self.model.weights, *self.model.optimizer.variables]
 
+    def keep(self):
+        self.good = [np.array(ops.convert_to_numpy(variable)) for variable in self.state()]
+
     def on_train_begin(self, logs=None):
-        self.good = [ops.convert_to_numpy(variable) for variable in self.state()]
+        self.model.optimizer.build(self.model.network.trainable_variables)
+        self.keep()
 
     def on_epoch_end(self, epoch, logs=None):
-        if max(abs(logs["energy_real"]), abs(logs["energy_fake"])) < self.limit:
-            self.on_train_begin()                         # all is well: this is the new copy
+        if all(abs(logs[name]) < self.limit for name in ("energy_real", "energy_fake")):
+            self.keep()                                   # all is well (and not for NaN)
             return
         self.alarms += 1
         slower = float(self.model.optimizer.learning_rate) / 2
@@ -733,7 +749,8 @@ def lift_of_noise(network):
 lift = lift_of_noise(ebm.network)
 guard = Guard(limit=1 / DIGIT["alpha"])
 run = training.fit(
-    ebm, digit_batches, epochs=epochs, validation=prepare(x_validation),
+    ebm, digit_batches, epochs=epochs,
+    validation=with_noise(x_validation, np.random.default_rng(SEED)),
     checkpoint=f"ebm_{DATASET}_{SEED}", callbacks=[guard],
 )
 assert lift_of_noise(ebm.network) > lift                  # noise has risen above the digits
@@ -796,15 +813,33 @@ plots.image_grid(generated[:50])
 plt.show()
 
 # %% [markdown]
-# Has the model learnt to draw, or learnt by heart? Below each picture, the training digit that is nearest to it, pixel by pixel.
+# Has the model learnt to draw, or learnt by heart? Below each picture stands the training digit that is nearest to it, pixel by pixel.
 
 # %% mystnb={"image": {"alt": "Two rows of ten pictures: generated ones, and below each the most similar training digit"}, "figure": {"caption": "Ten generated pictures and their nearest training digits.", "name": "fig-ebm-nearest"}}
-training_pictures = datasets.scale(data.x_train[:-VALIDATION][:4_000])
-flat, queries = training_pictures.reshape(-1, 784), generated[:10].reshape(-1, 784)
-closeness = 2 * queries @ flat.T - np.square(flat).sum(axis=1)  # |query|^2 - squared distance
-nearest = training_pictures[closeness.argmax(axis=1)]
-plots.image_grid(np.concatenate([generated[:10], nearest]), row_labels=["generated", "nearest"])
+known = datasets.scale(data.x_train[:-VALIDATION])        # every digit it may have seen
+
+
+def nearest(pictures):
+    """Distance of each picture to its nearest training digit, and which one: [n], [n]."""
+    queries, rows = (images.reshape(len(images), -1) for images in (pictures, known))
+    squared = np.square(queries).sum(axis=1)[:, None] + np.square(rows).sum(axis=1)
+    squared = squared - 2 * queries @ rows.T              # [n, training digits]
+    return np.sqrt(np.maximum(squared.min(axis=1), 0)), squared.argmin(axis=1)
+
+
+rows = [generated[:10], known[nearest(generated[:10])[1]]]
+plots.image_grid(np.concatenate(rows), row_labels=["generated", "nearest"])
 plt.show()
+
+# %% [markdown]
+# Ten pairs are an impression. The median distance to the nearest training digit, for all pictures of the film and for as many test digits: much smaller for the generated ones would mean copying.
+
+# %%
+away = {name: np.median(nearest(pictures)[0])
+        for name, pictures in [("generated", generated), ("test", x_test[:FILMED])]}
+assert away["generated"] > 0.7 * away["test"]             # no copies
+print("median distance to the nearest training digit: "
+      + ", ".join(f"{name} {value:.1f}" for name, value in away.items()))
 
 # %% [markdown]
 # ## How good are they?
@@ -869,7 +904,7 @@ results.show_table(
 # %% [markdown]
 # ## Is this a digit? Energies as an alarm
 #
-# A landscape that is low at digits should be high elsewhere. We hand it three kinds of strangers, as many as there are test digits: noise, clothes, and the test digits upside down. The score is minus the energy. And since chapter 3 taught us to distrust such numbers, three scores run along that know nothing worth knowing: the mean brightness; a linear Gaussian model of the pixels with 64 components, *PPCA* {cite}`tipping1999probabilistic`; and five copies of our network *before* any training (their mean). For brightness and the untrained networks either direction counts.
+# A landscape that is low at digits should be high elsewhere. We hand it three kinds of strangers, as many as there are test digits: noise, clothes, and the test digits in a mirror that turns them upside down. The score is minus the energy. And since chapter 3 taught us to distrust such numbers, three scores run along that know nothing worth knowing: the mean brightness; a linear Gaussian model of the pixels with 64 components, *PPCA* {cite}`tipping1999probabilistic`; and five copies of our network *before* any training (their mean). For brightness and the untrained networks either direction counts, which lies above one half by construction. (None of these pictures has the pinch of noise that the network was trained with.)
 
 # %%
 other = datasets.load(OTHER)
@@ -922,9 +957,12 @@ if DATASET != "fashion_mnist":
 assert abs(table["upside_down"]["brightness"] - 0.5) < 0.001
 results.quote("ebm-upside", f"{table['upside_down']['energy']:.2f}")
 results.quote("ebm-upside-ppca", f"{table['upside_down']['ppca']:.2f}")
+better = table["upside_down"]["energy"] > table["upside_down"]["ppca"]
+results.quote("ebm-upside-verdict", "our network is the better alarm" if better
+              else "a model without any network is the better alarm")
 
 # %% [markdown]
-# Be careful with what is impressive here. The noise is told from digits by a *light meter*, clothes by a linear model, so the first two rows are duties, not achievements. Upside-down digits have the same brightness, pixel for pixel, and the same strokes; only their shape is wrong. There the energies reach {glue:text}`ebm-upside`, the linear model {glue:text}`ebm-upside-ppca`. One is not attainable: 0, 1, 3 and 8 stay digits when they are turned over. What an energy-based model rejects is what its *negative samples* have taught it to reject, and a chain that comes from noise has little reason to visit an upside-down seven.
+# Be careful with what is impressive here. The noise is told from digits by a *light meter*, clothes by a linear model, so the first two rows are duties, not achievements. Upside-down digits have the same brightness, pixel for pixel, and the same strokes; only their shape is wrong. There (mirrored top to bottom) the energies reach {glue:text}`ebm-upside`, the linear model {glue:text}`ebm-upside-ppca`: {glue:text}`ebm-upside-verdict`. One is not attainable: 0, 1, 3 and 8 stay digits in this mirror, and 2 and 5 nearly change places. What an energy-based model rejects is what its *negative samples* have taught it to reject, and a chain that comes from noise has little reason to visit an upside-down seven.
 
 # %% mystnb={"image": {"alt": "Four histograms of energies in one plot: test digits, noise, clothes, and upside-down digits, which overlap most with the test digits"}, "figure": {"caption": "Energies of test digits and of three kinds of strangers.", "name": "fig-ebm-energies"}}
 figure, axis = plt.subplots()
@@ -954,8 +992,12 @@ def area_error(area, first, second):
     return float(np.sqrt(max(spread, 0) / (first * second)))
 
 
+pairs = np.random.default_rng(SEED).integers(0, len(x_test), (200, len(x_test)))
+home, flipped = values["test digits"], values["upside_down"]
+paired = np.std([metrics.auroc(-home[i], -flipped[i]) for i in pairs], ddof=1)
 for name, row in table.items():
     sd = area_error(row["energy"], len(x_test), len(strangers[name]))
+    sd = float(paired) if name == "upside_down" else sd   # the same digits on both sides
     record.metric(f"auroc_{name}", row["energy"], n=2 * len(x_test), sd=sd)
     record.check(f"auroc_{name}", row["energy"], n=2 * len(x_test), sd=sd)
     for kind in ("ppca", "brightness", "untrained"):
@@ -991,21 +1033,25 @@ for variable, copy in zip(runaway.weights, runaway_guard.good):
 print(f"{runaway_guard.alarms} alarms in 12 epochs")
 
 # %% [markdown]
-# The same wrong sign *with* the regulariser is more treacherous. Nothing explodes; the energies settle, the loss is splendid, better than that of any healthy run. But look at the gauge: the gap is close to $\frac1\alpha$, the samples are beaten completely, and as they never visit the places of low energy, nothing ever lifts what is wrongly low. The learnt density shows it.
+# The same wrong sign *with* the regulariser is more treacherous. Nothing explodes, and the energies settle. To see what the sign alone does, a control runs beside it that differs in nothing else. Look at the gauge: with the wrong sign the gap comes close to $\frac1\alpha$, so the samples are beaten completely; and as they never visit the places of low energy, nothing ever lifts what is wrongly low.
 
 # %% tags=["nbval-ignore-output"]
-beaten = build_ring_model(climbing, rate=3e-3, alpha=0.1)
-beaten_run = training.fit(beaten, few_batches, epochs=12)
-beaten_gap = beaten_run.history["energy_fake"][-1] - beaten_run.history["energy_real"][-1]
-beaten_off = 0.5 * np.abs(learnt_bins(beaten.network) - true_bins).sum()
-healthy = runs["ring_warm"].history
-healthy_gap = healthy["energy_fake"][-1] - healthy["energy_real"][-1]
-assert beaten_gap > 0.7 / 0.1 > 7 * abs(healthy_gap) and beaten_off > 2 * off["warm"]
-print(f"wrong sign: gap {beaten_gap:.1f} of at most 10, density off by {beaten_off:.2f}; "
-      f"healthy: gap {healthy_gap:.1f}, off by {off['warm']:.2f}")
+def short_run(sampler):
+    """Gap of the energies after a short training with the regulariser, and the density's error."""
+    model = build_ring_model(sampler, rate=3e-3, alpha=DIGIT["alpha"])
+    log = training.fit(model, few_batches, epochs=12).history
+    gap = log["energy_fake"][-1] - log["energy_real"][-1]
+    return gap, 0.5 * np.abs(learnt_bins(model.network) - true_bins).sum()
+
+
+beaten_gap, beaten_off = short_run(climbing)
+control_gap, control_off = short_run({**WARM, "steps": 10})
+assert beaten_gap > 0.7 / DIGIT["alpha"] > 7 * abs(control_gap)
+print(f"gap, at most {1 / DIGIT['alpha']:.0f}: wrong sign {beaten_gap:.1f}, right sign "
+      f"{control_gap:.1f}; density off by {beaten_off:.2f} and {control_off:.2f}")
 
 # %% [markdown]
-# **Islands.** Langevin steps are small, so a chain crosses a pass only if the kicks carry it over. Stiffen and squeeze the ring until two islands remain, with a pass of more than ten nats between them. Wherever they start, chains should spend most of their time on the deeper, right-hand island. They do not, and nothing in their behaviour tells you.
+# **Islands.** Langevin steps are small, so a chain crosses a pass only if the kicks carry it over. Stiffen and squeeze the ring until two islands remain, with a pass of more than ten nats between them. Wherever they start, chains should spend most of their time on the deeper, right-hand island. They do not, and looking at one group of chains, nothing tells you. Start two groups in different places: as long as they disagree, neither has arrived.
 
 # %%
 islands = (20.0, 1.5, 20.0, 0.4)
@@ -1082,7 +1128,7 @@ print("correct")
 # :::{exercise} And, or
 # :label: ebm-and-or
 #
-# Two landscapes describe two wishes, "round" and "on the left". Which landscape asks for both at once? And which for at least one, as a mixture? Complete the two functions of the two energies. In what proportion does your "or" mix the two densities, and how would you change it?
+# Two landscapes describe two wishes, "round" and "at the lower left". Which landscape asks for both at once? And which for at least one, as a mixture? Complete the two functions of the two energies. In what proportion does your "or" mix the two densities, and how would you change it?
 # :::
 
 # %% [markdown]
@@ -1090,7 +1136,7 @@ print("correct")
 # :class: dropdown
 # :::
 #
-# Both at once is the product of the densities, so energies add. A mixture adds densities: $e^{-E_1} + e^{-E_2}$, so $E = -\log(e^{-E_1} + e^{-E_2})$. As $e^{-E_i} = Z_i\, p_i$, the mixture has the weights $Z_1$ and $Z_2$, which for networks nobody knows: a constant added to one energy, invisible in its own model, shifts the balance of the mixture. The product needs no such care.
+# Both at once is the product of the densities, so energies add. A mixture adds densities: $e^{-E_1} + e^{-E_2}$, so $E = -\log(e^{-E_1} + e^{-E_2})$. As $e^{-E_i} = Z_i\, p_i$, the mixture has the weights $Z_1$ and $Z_2$, which for networks nobody knows: a constant added to one energy, invisible in its own model, shifts the balance of the mixture. To change the balance on purpose, add a constant: $E_1 + c$ multiplies the first weight by $e^{-c}$. The product needs no such care.
 
 # %% tags=["exercise-context"]
 first_wish = ring_energy(grid_points(50), TRUE)           # a ring
@@ -1229,4 +1275,4 @@ print("correct")
 # %% [markdown]
 # ## References
 #
-# A tutorial on energies: {cite:t}`lecun2006energy`; on their training: {cite:t}`song2021train`. Contrastive divergence: {cite:t}`hinton2002contrastive`; persistent chains: {cite:t}`tieleman2008training`. Langevin algorithms and when they converge: {cite:t}`roberts1996exponential`; in machine learning: {cite:t}`welling2011langevin`. Networks of energies for pictures, with a replay buffer: {cite:t}`du2019implicit`; what short, cold chains do: {cite:t}`nijkamp2020anatomy`. The activation: {cite:t}`ramachandran2017swish`; the optimiser: {cite:t}`kingma2015adam`. Measures: {cite:t}`heusel2017gans`, {cite:t}`binkowski2018demystifying`, {cite:t}`kynkaanniemi2019precision`; the error of a ROC-AUC: {cite:t}`hanley1982meaning`; strangers that fool a likelihood: {cite:t}`nalisnick2019know`; the linear Gaussian model: {cite:t}`tipping1999probabilistic`. Data: {cite:t}`lecun1998gradient`. Architecture and sampler settings follow {cite:t}`foster2023generative`.
+# A tutorial on energies: {cite:t}`lecun2006energy`; on their training: {cite:t}`song2021train`. Contrastive divergence: {cite:t}`hinton2002contrastive`; persistent chains: {cite:t}`tieleman2008training`. Langevin algorithms and when they converge: {cite:t}`roberts1996exponential`; in machine learning, with mini-batches and shrinking steps: {cite:t}`welling2011langevin`. Networks of energies for pictures, with a replay buffer: {cite:t}`du2019implicit`; what short, cold chains do: {cite:t}`nijkamp2020anatomy`. The activation: {cite:t}`ramachandran2017swish`; the optimiser: {cite:t}`kingma2015adam`. Measures: {cite:t}`heusel2017gans`, {cite:t}`binkowski2018demystifying`, {cite:t}`kynkaanniemi2019precision`; the error of a ROC-AUC: {cite:t}`hanley1982meaning`; strangers that fool a likelihood: {cite:t}`nalisnick2019know`; the linear Gaussian model: {cite:t}`tipping1999probabilistic`. Data: {cite:t}`lecun1998gradient`. Architecture and sampler settings follow {cite:t}`foster2023generative`.

@@ -27,13 +27,17 @@ def load_runs(notebook: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Headline:
-    """One recorded metric: mean and standard deviation over the seeds that were run."""
+    """One recorded metric: mean and standard deviation over the seeds that were run.
+
+    own_sd: the standard deviation of the measurement itself, where the first run recorded one.
+    """
 
     mean: float
     sd: float | None
     seeds: int
     n: int | None
     seconds: float
+    own_sd: float | None = None
 
     def text(self, digits: int = 3) -> str:
         """e.g. "0.884" or "0.884 ± 0.002" when there is more than one seed."""
@@ -73,6 +77,7 @@ def headline(
         seeds=len(values),
         n=first["n"].get(metric),
         seconds=sum(run["seconds"] for run in runs) / len(runs),
+        own_sd=first["sd"].get(metric),
     )
 
 

@@ -41,7 +41,7 @@ TIMED = 100
 
 @dataclass(frozen=True)
 class Family:
-    """A trained generator: draw(n) gives n pictures [n, 28, 28, 1] in [0, 1], always the same.
+    """A trained generator: draw(n) gives n pictures [n, 28, 28, 1] in [0, 1] from seed 0.
 
     weights: the names under which its parts were released; the largest is the model itself.
     """
@@ -65,7 +65,19 @@ def vae(cells: SimpleNamespace) -> Family:
     return Family(("vae/vae_16d",), draw)
 
 
-GENERATORS: dict[str, Callable[[SimpleNamespace], Family]] = {"vae": vae}
+def dcgan(cells: SimpleNamespace) -> Family:
+    from helpers import weights
+
+    weights.restore(cells.gan, "dcgan/gan_fashion_mnist")
+
+    def draw(n: int) -> np.ndarray:
+        noise = np.random.default_rng(0).standard_normal((n, cells.LATENT), dtype=np.float32)
+        return np.asarray(cells.gan.averaged.predict(noise, verbose=0))
+
+    return Family(("dcgan/gan_fashion_mnist",), draw)
+
+
+GENERATORS: dict[str, Callable[[SimpleNamespace], Family]] = {"vae": vae, "dcgan": dcgan}
 
 
 # ------------------------------------------------------------------------------------------------
@@ -79,7 +91,7 @@ def measure(notebook: str) -> dict[str, Any]:
     cards = [read_json(weights.card_path(DATA, name)) for name in family.weights]
     judge = weights.load_feature_network(DATASET)
     real = metrics.features(judge, datasets.scale(datasets.load(DATASET).x_test[:SAMPLES]))
-    pictures = family.draw(SAMPLES)
+    pictures = np.rint(255 * family.draw(SAMPLES)) / np.float32(255)  # 256 greys, like the real ones
     save_sheet(pictures[:SHOWN], notebook)
     features = metrics.features(judge, pictures)
     family.draw(TIMED)
@@ -125,7 +137,9 @@ def bounds() -> dict[str, dict[str, float]]:
     trivial = metrics.pca_gaussian_samples(train, n=SAMPLES, components=train[0].size, seed=0)
     return {
         "training pictures": row_of(metrics.features(judge, train[:SAMPLES]), real),
-        "trivial generator": row_of(metrics.features(judge, trivial), real),
+        "trivial generator": row_of(
+            metrics.features(judge, np.rint(255 * np.clip(trivial, 0, 1)) / np.float32(255)), real
+        ),
     }
 
 

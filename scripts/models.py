@@ -104,12 +104,25 @@ def vae_faces(cells: SimpleNamespace) -> dict[str, Steps]:
     return {"vae": Steps(cells.vae, cells.face_batches, decoded)}
 
 
+def dcgan(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(network: Any) -> Callable[[int], Any]:
+        return lambda n: network(cells.noise[:n], training=False)
+
+    resized = cells.build_gan("resized", cells.SMALL_FILTERS)
+    return {
+        "gan": Steps(cells.gan, cells.gan_batches, drawn(cells.gan.averaged)),
+        "resized": Steps(resized, cells.gan_batches, drawn(resized.averaged)),
+        "alone": Steps(cells.alone, cells.gan_batches, drawn(cells.alone.generator)),
+    }
+
+
 MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "mlp": mlp,
     "cnn": cnn,
     "autoencoder": autoencoder,
     "vae": vae,
     "vae_faces": vae_faces,
+    "dcgan": dcgan,
 }
 
 WITHOUT_STEPS: dict[str, str] = {

@@ -10,7 +10,7 @@ import pytest
 from conftest import RunPython
 from notebooks_under_test import IDS, NOTEBOOKS
 
-from scripts import models
+from scripts import models, notebook_files
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None,
@@ -19,21 +19,40 @@ needs_torch = pytest.mark.skipif(
 WITH_MODELS = [path for path in NOTEBOOKS if path.stem not in models.WITHOUT_STEPS]
 
 
+def has_gpu_settings(path: Path) -> bool:
+    """Whether this notebook's settings differ under the gpu budget."""
+    codes = notebook_files.code_tagged(notebook_files.read(path), "settings")
+    return any("gpu=" in code for code in codes)
+
+
+WITH_GPU_SETTINGS = [path for path in WITH_MODELS if has_gpu_settings(path)]
+BACKENDS = ["tensorflow", pytest.param("torch", marks=[pytest.mark.torch, needs_torch])]
+
+
 def test_every_notebook_names_its_models() -> None:
     named, without = set(models.MODELS), set(models.WITHOUT_STEPS)
     assert set(IDS) == named | without and not named & without
     assert all(len(reason.split()) > 3 for reason in models.WITHOUT_STEPS.values())
 
 
-@pytest.mark.parametrize(
-    "backend", ["tensorflow", pytest.param("torch", marks=[pytest.mark.torch, needs_torch])]
-)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("path", WITH_MODELS, ids=lambda path: path.stem)
 def test_one_step_of_every_model(path: Path, backend: str, run_python: RunPython) -> None:
     done = run_python("scripts/models.py", path.stem, KERAS_BACKEND=backend)
     assert done.returncode == 0, done.stderr[-3000:]
     steps = done.stdout.splitlines()
     assert steps and all("samples [" in line for line in steps), done.stdout
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("path", WITH_GPU_SETTINGS, ids=lambda path: path.stem)
+def test_one_step_of_every_model_of_the_gpu_budget(
+    path: Path, backend: str, run_python: RunPython
+) -> None:
+    """Where the gpu budget has larger networks or pictures, they too must be built and trained."""
+    done = run_python("scripts/models.py", path.stem, KERAS_BACKEND=backend, GENBOOK_BUDGET="gpu")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "samples [" in done.stdout
 
 
 @pytest.mark.torch

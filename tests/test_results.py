@@ -210,7 +210,7 @@ def test_headline_agrees_with_the_standard_library(values: list[float]) -> None:
 
     runs = [
         {"dataset": "d", "budget": "cpu", "backend": "b", "seed": seed, "metrics": {"m": value},
-         "n": {}, "seconds": 1.0, "weights_sha256": {}}
+         "n": {}, "sd": {}, "seconds": 1.0, "weights_sha256": {}}
         for seed, value in enumerate(values)
     ]  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
