@@ -478,8 +478,30 @@ def hub_link(repository: str, branch: str, page: str) -> str:
     return urlencode({"repo": repository, "branch": branch, "urlpath": path}, safe="/:")
 
 
+def number_chapters_by_folder(app: Any, env: Any) -> list[str]:
+    """Give each chapter, its sections and figures the number of its folder.
+
+    Sphinx counts the chapters in the table of contents, in which some may still be missing.
+    """
+    from docutils import nodes
+
+    for page, numbers in env.toc_secnumbers.items():
+        folder = re.match(r"notebooks/(\d\d)_", page)
+        if folder is None:
+            continue
+        chapter = int(folder[1])
+        figures = env.toc_fignumbers.get(page, {}).values()
+        for table in [numbers, *figures]:
+            table.update({name: (chapter, *number[1:]) for name, number in table.items() if number})
+        titles = [env.titles[page], *env.tocs[page].findall(nodes.reference)]
+        for title in titles:
+            if title.get("secnumber"):
+                title["secnumber"] = [chapter, *title["secnumber"][1:]]
+    return []
+
+
 def setup(app: Any) -> dict[str, Any]:
-    """Register the directives and the two hooks with Sphinx."""
+    """Register the directives and the hooks with Sphinx."""
     from docutils import nodes
     from docutils.statemachine import StringList
     from sphinx.util.docutils import SphinxDirective
@@ -545,6 +567,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", plain_docstring, priority=900)  # after napoleon
     app.connect("builder-inited", make_static_folder)
     app.connect("config-inited", load_mathjax_where_needed)
+    app.connect("env-get-updated", number_chapters_by_folder, priority=900)  # after Sphinx counted
     app.connect("source-read", fill_in_repository)
     app.connect("html-page-context", add_hub_button, priority=502)  # after the theme's buttons
     app.connect("html-page-context", leave_thebe_out)
