@@ -116,6 +116,23 @@ def dcgan(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(
+        network: Any, sampler: dict[str, Any], shape: tuple[int, ...]
+    ) -> Callable[[int], Any]:
+        chain = cells.Chain(network, {**sampler, "steps": 2})
+        draw = np.random.default_rng(0).uniform
+        return lambda n: chain.predict(draw(-1, 1, (n, *shape)).astype("float32"), verbose=0)
+
+    ring, pictures = cells.ring_model, cells.ebm
+    return {
+        "ring": Steps(ring, cells.ring_batches, drawn(ring.network, cells.WARM, (2,))),
+        "ebm": Steps(
+            pictures, cells.digit_batches, drawn(pictures.network, cells.SAMPLER, (32, 32, 1))
+        ),
+    }
+
+
 MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "mlp": mlp,
     "cnn": cnn,
@@ -123,6 +140,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "vae": vae,
     "vae_faces": vae_faces,
     "dcgan": dcgan,
+    "ebm": ebm,
 }
 
 WITHOUT_STEPS: dict[str, str] = {

@@ -47,12 +47,12 @@ GAP = "not measured yet"
 # The six families: what each is called, the notebook that stands for it, and where its likelihood
 # is in that notebook's record, with the words around the number.
 FAMILIES = (
-    ("VAE", "vae", "vae_16d.iwae_nats", "at most {} nats, of grey values read as probabilities"),
-    ("GAN", "dcgan", None, "not defined"),
-    ("PixelCNN", "pixelcnn", "pixelcnn_28.test_bits_per_dim", "{} bits per pixel, 4 levels"),
+    ("VAE", "vae", "vae_16d.iwae_nats", "a bound: at most {} nats, greys read as probabilities"),
+    ("GAN", "dcgan", None, "none"),
+    ("PixelCNN", "pixelcnn", "pixelcnn_28.test_bits_per_dim", "exact: {} bits per pixel, 4 greys"),
     ("flow", "realnvp", None, "exact, but on the plane only"),
     ("energy-based model", "ebm", None, "up to a constant that nobody knows"),
-    ("diffusion", "ddm", None, "a bound exists, not computed here"),
+    ("diffusion", "ddm", None, "a bound exists; not computed here"),
 )
 
 # What a metric's key means. A key that is missing here is shown as it is, with spaces.
@@ -378,44 +378,35 @@ def bench_text() -> str:
 
 
 def families_text() -> str:
-    """The page 'Six families': a table with a row for each family, and what each one draws."""
+    """The page 'Six families': what each family's pictures score, what they cost, and the pictures.
+
+    A family without a notebook, or without a measurement, is a gap that fills by itself.
+    """
     record = read_json(FAMILIES_RECORD)
     measured_rows = {row["notebook"]: row for row in record["rows"]}
     known = {notebook.name: notebook for notebook in notebooks()}
-    rows = [
-        [f"*{name}*", *family_measures(values), "–", "–", "–", "–"]
-        for name, values in record["bounds"].items()
-    ]
-    sheets = []
+    quality = [[f"*{name}*", *family_measures(ends)] for name, ends in record["bounds"].items()]
+    price, sheets = [], []
     for family, name, metric, likelihood in FAMILIES:
-        if name not in known:
-            rows.append([f"{family}: `{name}`, in preparation", *["–"] * 8])
-            continue
-        title = f"{family}: {link(known[name])}"
-        row = measured_rows.get(name)
+        row = measured_rows.get(name) if name in known else None
+        title = f"{family}: {link(known[name])}" if name in known else f"{family}, in preparation"
+        quality.append([title, *(family_measures(row) if row else ["–"] * 4)])
+        words = likelihood_words(known.get(name), metric, likelihood)
         if row is None:
-            rows.append([title, *["–"] * 4, likelihood if metric is None else "–", *["–"] * 3])
+            price.append([family, words, "–", "–", "–"])
             continue
-        rows.append(
-            [
-                title,
-                *family_measures(row),
-                likelihood_words(known[name], metric, likelihood),
-                number(row["parameters"]),
-                minutes(row["train_seconds"]),
-                number(row["sample_ms"]),
-            ]
-        )
+        costs = number(row["parameters"]), minutes(row["train_seconds"]), number(row["sample_ms"])
+        price.append([family, words, *costs])
         sheets.append(
             f"```{{figure}} images/families/{name}.png\n:name: fig-family-{name}\n"
             f":alt: Two rows of ten generated pictures of clothes\n\n"
             f"{family}: the first twenty samples of seed 0.\n```\n"
         )
-    header = ["family", "FID-fashion", "1000 KID", "precision", "recall"]
-    header += ["negative log-likelihood", "parameters", "training, minutes", "one sample, ms"]
     machines = dict.fromkeys(f"{row['hardware']}, {row['date']}" for row in record["rows"])
-    about = f"{record['n']:,} samples against as many test pictures; {'; '.join(machines)}."
-    return "\n".join([table(header, rows), about, "", *sheets])
+    about = f"{record['n']:,} samples against as many test pictures; {'; '.join(machines)}.\n"
+    first = ["family", "FID-fashion", "1000 KID", "precision", "recall"]
+    second = ["family", "likelihood", "parameters", "training, minutes", "one sample, ms"]
+    return "\n".join([table(first, quality), about, table(second, price), *sheets])
 
 
 def family_measures(values: dict[str, float]) -> list[str]:
@@ -429,11 +420,11 @@ def family_measures(values: dict[str, float]) -> list[str]:
     ]
 
 
-def likelihood_words(notebook: Notebook, metric: str | None, text: str) -> str:
+def likelihood_words(notebook: Notebook | None, metric: str | None, text: str) -> str:
     """The family's likelihood from the notebook's record, or why there is none."""
     if metric is None:
         return text
-    for run in notebook.runs():
+    for run in notebook.runs() if notebook else []:
         if run["dataset"] == "fashion_mnist" and metric in run["metrics"]:
             return text.format(number(run["metrics"][metric]))
     return "–"

@@ -227,6 +227,28 @@ def test_hub_page_builds_a_link_to_the_readers_hub(driver: Any, address: str) ->
     assert "urlpath=lab%2Ftree%2Fname%2Fnotebooks%2Fa.ipynb" in reached.query
 
 
+WITH_FILM = [page for page in PAGES if 'id="film-' in (SITE / page).read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("page", WITH_FILM)
+def test_films_play_on_their_page(page: str, driver: Any, address: str) -> None:
+    open_page(driver, f"{address}/{page}", width=390, theme="dark")
+    for film in driver.find_elements("css selector", "[id^=film-]"):
+        assert not film.find_element("tag name", "img").is_displayed()
+        line = film.find_element("tag name", "output")
+        first = line.get_attribute("textContent")
+        view = film.find_element("css selector", "[role=img]")
+        driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", view)
+        ends = time.monotonic() + SECONDS_TO_SETTLE
+        while line.get_attribute("textContent") == first:
+            assert time.monotonic() < ends, "the film stands still"
+            time.sleep(0.05)
+
+
+def test_some_page_has_a_film() -> None:
+    assert WITH_FILM
+
+
 @pytest.mark.parametrize(
     ("flaw", "sign"),
     [

@@ -174,7 +174,7 @@ def test_headline_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert results.headline("toy", "score", "moons") is None
     record_run(monkeypatch, 0.9)
     found = results.headline("toy", "score", "moons")
-    assert found == results.Headline(mean=0.9, sd=None, seeds=1, n=100, seconds=90.0)
+    assert found == results.Headline(0.9, sd=None, seeds=1, n=100, seconds=90.0, own_sd=0.01)
     assert found.text() == "0.900" and found.text(1) == "0.9"
     assert results.headline("toy", "other", "moons") is None
     assert results.headline("toy", "score", "cifar10") is None

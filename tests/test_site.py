@@ -105,15 +105,15 @@ def test_root_leads_to_the_introduction() -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("notebooks/")])
-def test_chapters_sections_and_figures_have_the_number_of_the_folder(page: str) -> None:
+def test_chapters_and_figures_have_the_number_of_the_folder(page: str) -> None:
     chapter = str(int(page.split("/")[1][:2]))
-    heading = article(page).h1.select_one(".section-number")
-    assert heading.get_text().strip().split(".")[0] == chapter
     figures = [each.get_text() for each in article(page).select(".caption-number")]
-    assert {re.findall(r"\d+", number)[0] for number in figures} <= {chapter}
     assert figures, "no figure has a number"
-    contents = soup("book/introduction").select(f"nav a[href$='{page}.html']")
-    assert contents and all(link.get_text().strip().startswith(chapter) for link in contents)
+    assert {re.findall(r"\d+", number)[0] for number in figures} == {chapter}
+    if page.endswith("/index"):
+        assert article(page).h1.select_one(".section-number").get_text().strip() == f"{chapter}."
+        contents = soup("book/introduction").select(f"nav a[href$='{page}.html']")
+        assert contents and all(link.get_text().strip().startswith(chapter) for link in contents)
 
 
 def test_titles_differ() -> None:
