@@ -476,13 +476,14 @@ def number_chapters_by_folder(app: Any, env: Any) -> list[str]:
     """
     from docutils import nodes
 
-    for page, numbers in env.toc_secnumbers.items():
+    for page in env.found_docs:
         folder = re.match(r"notebooks/(\d\d)_", page)
         if folder is None:
             continue
         chapter = int(folder[1])
+        # headings of a notebook have no numbers of their own, its figures do
         figures = env.toc_fignumbers.get(page, {}).values()
-        for table in [numbers, *figures]:
+        for table in [env.toc_secnumbers.get(page, {}), *figures]:
             table.update({name: (chapter, *number[1:]) for name, number in table.items() if number})
         titles = [env.titles[page], *env.tocs[page].findall(nodes.reference)]
         for title in titles:
