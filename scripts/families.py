@@ -1,7 +1,7 @@
 """One comparison of all model families: the same data, the same measures, from released weights.
 
-usage: families.py                all families whose notebook and weights exist
-       families.py NOTEBOOK ...   these only; the other rows stay
+usage: families.py                all families whose notebook exists, and the ends of the scale
+       families.py NOTEBOOK ...   these only; all other rows stay
 
 Writes data/results/families.json and a sheet of samples for each family, from which the page 'Six
 families, one data set' is made. Each family draws the same number of pictures from seed 0; all are
@@ -183,7 +183,8 @@ def main() -> int:
     for name in sys.argv[1:] or [name for name in GENERATORS if name in existing]:
         rows[name] = in_fresh_process(name)
         print(", ".join(f"{key} {value}" for key, value in rows[name].items()), flush=True)
-    ends = content.get("bounds") or in_fresh_process("bounds")
+    keeps_ends = sys.argv[1:] and "bounds" in content
+    ends = content["bounds"] if keeps_ends else in_fresh_process("bounds")
     about = {"dataset": DATASET, "n": SAMPLES, "timed": TIMED}
     write_json(RECORD, {**about, "bounds": ends, "rows": [rows[name] for name in sorted(rows)]})
     return 0

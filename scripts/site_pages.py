@@ -36,7 +36,6 @@ from helpers.files import DATA, file_sha256, read_json  # noqa: E402
 BENCH = DATA / "results" / "bench.json"
 QUICK = DATA / "results" / "quick_seconds.json"
 FAMILIES_RECORD = DATA / "results" / "families.json"
-SHEETS = ROOT / "book" / "images" / "families"
 
 BUDGETS = ("quick", "cpu", "gpu")
 WORDS_PER_MINUTE = 200

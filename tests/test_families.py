@@ -54,6 +54,8 @@ def test_measures_tell_equal_from_shifted_features() -> None:
     assert abs(same["kid"]) < 5 * same["kid_sd"] and shifted["kid"] > 5 * shifted["kid_sd"]
     assert same["precision"] > 0.8 > shifted["precision"]
     assert same["recall"] > 0.8 > shifted["recall"]
+    few = families.row_of(0.3 * equal, real)  # samples that are typical and all alike
+    assert few["precision"] > 0.9 and few["recall"] < 0.3
 
 
 def test_a_sheet_shows_two_rows_of_ten(monkeypatch: Any, tmp_path: Path) -> None:
@@ -71,7 +73,7 @@ def test_the_page_fills_gaps_by_itself(monkeypatch: Any, tmp_path: Path) -> None
     name = next(iter(ROWS))
     text = site_pages.families_text()
     assert f"{ROWS[name]['fid']:.2f}" in text and f"images/families/{name}.png" in text
-    assert (site_pages.SHEETS / f"{name}.png").exists()
+    assert (families.SHEETS / f"{name}.png").exists()
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == (2 + 2 + len(site_pages.FAMILIES)) + (2 + len(site_pages.FAMILIES))
 
