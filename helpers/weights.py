@@ -167,7 +167,7 @@ def _first_difference(saved: list[Any], mine: list[Any]) -> str:
 
 
 def _halve(path: Path) -> None:
-    """Rewrite a Keras weights file with float16 arrays, compressed and without the optimiser.
+    """Rewrite a Keras weights file with float16 arrays, compressed and without optimisers.
 
     Keras casts on loading, so the file fits a float32 model. Vectors stay exact: they take little
     room, and a running variance may be too small for float16. So does an array with a value that
@@ -180,7 +180,7 @@ def _halve(path: Path) -> None:
     def copy(source: Any, target: Any) -> None:
         target.attrs.update(source.attrs)
         for key, item in source.items():
-            if key == "optimizer":
+            if key == "optimizer" or key.endswith("_optimizer"):  # a game has one for each player
                 continue
             if isinstance(item, h5py.Dataset):
                 value = np.asarray(item)

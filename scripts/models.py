@@ -116,6 +116,30 @@ def dcgan(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def wgan_gp(cells: SimpleNamespace) -> dict[str, Steps]:
+    def normal(*shape: int) -> np.ndarray:
+        return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+    def ring(name: str) -> Steps:
+        game = cells.games[name]
+        return Steps(
+            game,
+            cells.ring_data[name],
+            lambda n: game.generator(normal(cells.RUNS, n, cells.RING_NOISE))[0],
+        )
+
+    line, faces = cells.line, cells.faces
+    return {
+        "line": Steps(
+            line, cells.line_batches, lambda n: line.critic(cells.in_the_plane(cells.real_line[:n]))
+        ),
+        **{f"ring_{name}": ring(name) for name in ("bce", "hinge", "wgan_gp", "minibatch")},
+        "faces": Steps(
+            faces, cells.face_batches, lambda n: faces.generator(normal(n, cells.LATENT))
+        ),
+    }
+
+
 def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
     def drawn(
         network: Any, sampler: dict[str, Any], shape: tuple[int, ...]
@@ -140,6 +164,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "vae": vae,
     "vae_faces": vae_faces,
     "dcgan": dcgan,
+    "wgan_gp": wgan_gp,
     "ebm": ebm,
 }
 

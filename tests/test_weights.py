@@ -78,6 +78,32 @@ def test_a_fitted_model_can_be_restored_without_a_word(
     assert capfd.readouterr() == ("", "")
 
 
+def test_two_players_are_released_without_their_optimisers(releasing: Path) -> None:
+    class Game(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = network(), network()
+            self.one_optimizer = keras.optimizers.Adam()
+            self.one_optimizer.build(self.one.trainable_variables)
+
+        def call(self, x: Any) -> Any:
+            return self.one(x) + self.other(x)
+
+    trained, other = Game(), Game()
+    for game in (trained, other):
+        game.build((None, *game.one.input_shape[1:]))
+    weights.release(trained, "game/players", RUN)
+    names: list[str] = []
+    with h5py.File(releasing / "weights" / "game" / "players.weights.h5") as file:
+        file.visit(names.append)
+    assert not any("optimizer" in name for name in names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        weights.restore(other, "game/players")
+    for mine, theirs in zip(other.one.get_weights(), trained.one.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=2**-11, atol=2**-24)
+
+
 def test_files_are_half_as_large_and_hold_no_optimiser(releasing: Path, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((300,)), layers.Dense(300), layers.Dense(300)])
     model.compile("adam", loss="mse")
