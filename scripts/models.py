@@ -140,6 +140,15 @@ def wgan_gp(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def cgan(cells: SimpleNamespace) -> dict[str, Steps]:
+    ring = cells.label_vectors(np.arange(cells.RING), cells.RING)
+    colours = cells.label_vectors(np.arange(cells.classes), cells.classes)
+    return {
+        "toy": Steps(cells.toy, cells.toy_batches, lambda n: cells.toy(ring[:n])),
+        "gan": Steps(cells.gan, cells.face_batches, lambda n: cells.gan(colours[:n])),
+    }
+
+
 def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
     def drawn(
         network: Any, sampler: dict[str, Any], shape: tuple[int, ...]
@@ -165,6 +174,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "vae_faces": vae_faces,
     "dcgan": dcgan,
     "wgan_gp": wgan_gp,
+    "cgan": cgan,
     "ebm": ebm,
 }
 
