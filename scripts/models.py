@@ -3,7 +3,7 @@
 A notebook is run without its long parts: only the cells tagged `imports`, `settings`,
 `exercise-context` and `model`, in this notebook's order. Together they must leave every model
 built and compiled, and its batches (`training.batches(...)`). MODELS says, for each notebook, how
-these are called and how its models answer or sample. `models.py NOTEBOOK [MODEL]` takes one
+these are called and how its models answer or sample. `models.py NOTEBOOK [NOTEBOOK ...]` takes one
 training step and one sampling step with each, on the backend of KERAS_BACKEND.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from scripts import notebook_files  # noqa: E402
 
 CONTEXT = ("imports", "settings", "exercise-context", "model")
 """Tags of the cells that lead up to a built and compiled model."""
+HEADING = "notebook: "
+"""Begins the line above what is printed of a notebook."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def wgan_gp(cells: SimpleNamespace) -> dict[str, Steps]:
         "line": Steps(
             line, cells.line_batches, lambda n: line.critic(cells.in_the_plane(cells.real_line[:n]))
         ),
-        **{f"ring_{name}": ring(name) for name in ("bce", "hinge", "wgan_gp", "minibatch")},
+        **{f"ring_{name}": ring(name) for name in ("wgan_gp", "minibatch")},
         "faces": Steps(
             faces, cells.face_batches, lambda n: faces.generator(normal(n, cells.LATENT))
         ),
@@ -166,6 +169,30 @@ def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def ddm(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(model: Any, shape: tuple[int, ...], schedule: Any) -> Callable[[int], Any]:
+        def predict(noisy: Any, rates: tuple[float, float]) -> Any:
+            variance = np.full((len(noisy), 1), rates[1] ** 2, "float32")
+            return cells.ops.convert_to_numpy(model.average([noisy, variance]))
+
+        def draw(n: int) -> Any:
+            noise = np.random.default_rng(0).standard_normal((n, *shape), dtype="float32")
+            return cells.sample(predict, noise, 2, schedule)
+
+        return draw
+
+    def on_line(model: Any) -> Steps:
+        return Steps(model, cells.line_batches, drawn(model, (1,), cells.line_schedule))
+
+    shape = (cells.SIDE, cells.SIDE, cells.CHANNELS)
+    draw_faces = drawn(cells.faces, shape, cells.offset_cosine)
+    return {
+        "line": on_line(cells.line),
+        "line_blind": on_line(cells.line_blind),
+        "faces": Steps(cells.faces, cells.face_batches, draw_faces),
+    }
+
+
 MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "mlp": mlp,
     "cnn": cnn,
@@ -176,6 +203,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "wgan_gp": wgan_gp,
     "cgan": cgan,
     "ebm": ebm,
+    "ddm": ddm,
 }
 
 WITHOUT_STEPS: dict[str, str] = {
@@ -224,11 +252,17 @@ def check(name: str, steps: Steps) -> None:
 
 
 def main() -> int:
-    notebook, *names = sys.argv[1:]
-    models = load(notebook)
-    for name in names or models:
-        check(name, models[name])
-    return 0
+    """Check notebook by notebook, in one process: importing a backend takes longer than most."""
+    failed = 0
+    for notebook in sys.argv[1:]:
+        print(f"{HEADING}{notebook}", flush=True)
+        try:
+            for name, steps in load(notebook).items():
+                check(name, steps)
+        except Exception:  # the others are to be checked all the same
+            traceback.print_exc(file=sys.stdout)
+            failed += 1
+    return int(failed > 0)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def book(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_python() -> RunPython:
     """Run a script or -c code in a new interpreter at the repository's root."""
 

@@ -96,30 +96,3 @@ def rubber_sheet() -> Any:
     axis.text(7.6, 0.7, "measuring: data is bent back", ha="center", va="top", fontsize=12,
               color=BLUE)  # fmt: skip
     return figure
-
-
-def noising() -> Any:
-    """A picture drowns in noise and is found again; the network is asked which part is noise."""
-    figure, axis = sheet(15.2, 9.0)
-    noise = np.random.default_rng(4).normal(size=(28, 28))
-    clean = (shirt() - shirt().mean()) / shirt().std()
-
-    def mixture(signal: float, rate: float) -> np.ndarray:
-        return 0.43 + (signal * clean + rate * noise) / 3.5  # from -1.5, white, to 2, black
-
-    for i, rate in enumerate((0.0, 0.4, 0.7, 0.92, 1.0)):
-        values = mixture(np.sqrt(1 - rate**2), rate)
-        framed(axis, values, (0.1 + 3.1 * i, 4.95, 2.6), "#c4ccd2")
-    pointer(axis, (0.3, 7.95), (14.9, 7.95))
-    axis.text(7.6, 8.1, "adding noise is easy", ha="center", va="bottom", fontsize=12, color=GREY)
-    pointer(axis, (14.9, 4.55), (0.3, 4.55), BLUE)
-    axis.text(7.6, 4.35, "taking it away is learnt", ha="center", va="top", fontsize=12, color=BLUE)
-    framed(axis, mixture(0.6, 0.8), (0.9, 0.7, 2.6), GREY)
-    axis.text(2.2, 0.55, "a noisy picture", ha="center", va="top", fontsize=12)
-    axis.add_patch(Rectangle((5.4, 1.1), 4.4, 1.8, facecolor="#d9ebf6", edgecolor=BLUE))
-    axis.text(7.6, 2.0, "network", ha="center", va="center", fontsize=13, color=BLUE)
-    pointer(axis, (3.7, 2.0), (5.3, 2.0))
-    pointer(axis, (9.9, 2.0), (11.5, 2.0))
-    framed(axis, mixture(0, 1), (11.7, 0.7, 2.6), GREY)
-    axis.text(13.0, 0.55, "which part is noise?", ha="center", va="top", fontsize=12)
-    return figure
