@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -33,6 +34,7 @@ def quiet() -> Iterator[None]:
 
     TensorFlow prints notes for its own developers straight to file descriptor 2, past Python's
     sys.stderr, so the descriptor itself is pointed at the null device for the time of the block.
+    One later warning is dropped, see `is_not_about_retracing`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -43,10 +45,20 @@ def quiet() -> Iterator[None]:
             yield
             if "tensorflow" in sys.modules:  # looks for GPUs on first use, and talks about it too
                 sys.modules["tensorflow"].config.list_physical_devices()
+                logging.getLogger("tensorflow").addFilter(is_not_about_retracing)
     finally:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(null)
+
+
+def is_not_about_retracing(record: logging.LogRecord) -> bool:
+    """Whether TensorFlow's remark is worth a reader's attention.
+
+    Keras compiles the prediction of each model once or twice. TensorFlow counts those of all models
+    as one function, and from the fifth on warns of a loop that is not there.
+    """
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def set_seed(seed: int) -> None:

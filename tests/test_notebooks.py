@@ -90,6 +90,7 @@ def test_no_errors_and_no_noise(path: Path) -> None:
         for output in cell.outputs:
             assert output.output_type != "error", cell.source
             assert output.get("name") != "stderr", text_of(output.text)
+            assert "WARNING:" not in text_of(output.get("text", "")), output.text
 
 
 @each

@@ -56,6 +56,26 @@ def test_importing_keras_inside_quiet_writes_nothing(run_python: RunPython) -> N
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_predictions_of_many_models_are_no_loop(run_python: RunPython) -> None:
+    code = (
+        "import logging\n"
+        "from helpers.training import quiet\n"
+        "with quiet():\n"
+        "    import keras\n"
+        "for units in range(1, 8):\n"
+        "    model = keras.Sequential([keras.layers.Dense(units)])\n"
+        "    for size in (1, 2, 3):\n"
+        "        model.predict_on_batch(keras.ops.ones((size, 1)))\n"
+        "if keras.backend.backend() == 'tensorflow':\n"
+        "    import tensorflow\n"
+        "    tensorflow.get_logger().warning('something else')\n"
+        "else:\n"
+        "    logging.getLogger().warning('something else')\n"
+    )
+    error = run_python("-c", code).stderr
+    assert "retracing" not in error and "something else" in error
+
+
 def test_quiet_gives_descriptor_back_after_an_error() -> None:
     before = os.fstat(2)
     open_before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else None
