@@ -366,7 +366,7 @@ def bench_text() -> str:
             f"`{row['model']}`",
             number(row["parameters"]),
             number(row["train_items_per_second"]),
-            number(row["sample_ms"]),
+            f"{row['sample_ms']:.3g}",
             number(row["peak_mb"]),
         ]
         for row in bench["rows"]
@@ -394,7 +394,7 @@ def families_text() -> str:
         if row is None:
             price.append([family, words, "–", "–", "–"])
             continue
-        costs = number(row["parameters"]), minutes(row["train_seconds"]), number(row["sample_ms"])
+        costs = number(row["parameters"]), minutes(row["train_seconds"]), f"{row['sample_ms']:.3g}"
         price.append([family, words, *costs])
         sheets.append(
             f"```{{figure}} images/families/{name}.png\n:name: fig-family-{name}\n"
