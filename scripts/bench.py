@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import platform
 import subprocess
 import sys
@@ -64,7 +65,8 @@ def measure(notebook: str, name: str) -> dict[str, Any]:
     return {
         "notebook": notebook,
         "model": name,
-        "parameters": int(steps.model.count_params()),
+        # What training changes: no running averages, no replay buffer
+        "parameters": sum(math.prod(each.shape) for each in steps.model.trainable_variables),
         "batch_size": batch_size,
         "train_items_per_second": round(training * batch_size),
         "sample_ms": float(f"{1000 / (sampling * SAMPLES):.3g}"),

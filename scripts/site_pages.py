@@ -371,7 +371,8 @@ def bench_text() -> str:
         ]
         for row in bench["rows"]
     ]
-    header = ["notebook", "model", "parameters", "training, items/s", "sample, ms", "memory, MB"]
+    header = ["notebook", "model", "trained parameters", "training, items/s"]
+    header += ["sample, ms", "memory, MB"]
     versions = ", ".join(f"{name} {version}" for name, version in bench["versions"].items())
     return f"{table(header, rows)}\n{bench['hardware']}; {versions}; {bench['date']}.\n"
 
