@@ -191,7 +191,7 @@ def test_speed(book: Path) -> None:
     }
     (book / "data/results/bench.json").write_text(json.dumps(bench))
     text = site_pages.bench_text()
-    assert row_with(text, "small")[2:] == ["592,554", "4,321", "0.2500", "900"]
+    assert row_with(text, "small")[2:] == ["592,554", "4,321", "0.25", "900"]
     assert "2 cores; keras 3.15; 2026-11-21." in text
 
 
