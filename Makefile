@@ -29,7 +29,7 @@ book: site  ## build the site and say where it is
 	@echo "The book is ready: open _build/html/index.html, or call make serve"
 
 site: .venv/installed
-	$(BIN)/python scripts/site_pages.py
+	$(BIN)/python -m scripts.site_pages
 	$(BIN)/jupyter-book build -W --keep-going --quiet .
 
 serve: site  ## serve the site on http://localhost:8000

@@ -12,19 +12,22 @@ import pytest
 from helpers import weights
 from helpers.files import DATA
 from helpers.results import load_runs
-from scripts import families, site_pages
+from scripts import families
+from scripts.site_pages import families as families_page
+from scripts.site_pages.contents import notebooks
+from scripts.site_pages.formats import number
 
 RECORD = json.loads(families.RECORD.read_text(encoding="utf-8"))
 ROWS = {row["notebook"]: row for row in RECORD["rows"]}
 WORSE_THAN_TRIVIAL = {"ebm"}
 """A result, which book/six_families.md explains; a better model should change both."""
-EXISTING = {notebook.name for notebook in site_pages.notebooks()}
+EXISTING = {notebook.name for notebook in notebooks()}
 
 
 def test_every_family_that_exists_is_measured() -> None:
-    wanted = {name for _, name, _, _ in site_pages.FAMILIES if name in EXISTING}
+    wanted = {name for _, name, _, _ in families_page.FAMILIES if name in EXISTING}
     assert set(ROWS) == wanted & set(families.GENERATORS)
-    assert set(families.GENERATORS) <= {name for _, name, _, _ in site_pages.FAMILIES}
+    assert set(families.GENERATORS) <= {name for _, name, _, _ in families_page.FAMILIES}
     assert set(RECORD["bounds"]) == {"training pictures", "trivial generator"}
 
 
@@ -90,33 +93,33 @@ def test_a_sheet_shows_two_rows_of_ten(monkeypatch: Any, tmp_path: Path) -> None
 
 def test_the_page_fills_gaps_by_itself(monkeypatch: Any, tmp_path: Path) -> None:
     name = next(iter(ROWS))
-    text = site_pages.families_text()
+    text = families_page.families_text()
     assert f"{ROWS[name]['fid']:.2f}" in text and f"images/families/{name}.png" in text
     assert (families.SHEETS / f"{name}.png").exists()
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(lines) == (2 + 2 + len(site_pages.FAMILIES)) + (2 + len(site_pages.FAMILIES))
+    assert len(lines) == (2 + 2 + len(families_page.FAMILIES)) + (2 + len(families_page.FAMILIES))
 
-    monkeypatch.setattr(site_pages, "notebooks", list)  # no notebook exists
-    empty = site_pages.families_text()
+    monkeypatch.setattr(families_page, "notebooks", list)  # no notebook exists
+    empty = families_page.families_text()
     assert "```{figure}" not in empty
-    assert empty.count("in preparation") == len(site_pages.FAMILIES)
+    assert empty.count("in preparation") == len(families_page.FAMILIES)
 
 
 def test_a_family_without_a_row_is_a_gap(monkeypatch: Any, tmp_path: Path) -> None:
     record = tmp_path / "families.json"
     record.write_text(json.dumps(RECORD | {"rows": []}), encoding="utf-8")
-    monkeypatch.setattr(site_pages, "FAMILIES_RECORD", record)
-    text = site_pages.families_text()
+    monkeypatch.setattr(families_page, "FAMILIES_RECORD", record)
+    text = families_page.families_text()
     (quality,) = (line for line in text.splitlines() if line.startswith("| VAE:"))
     assert quality.endswith("| – | – | – | – |") and "```{figure}" not in text
 
 
 def test_likelihood_comes_from_the_record() -> None:
-    (notebook,) = (each for each in site_pages.notebooks() if each.name == "vae")
+    (notebook,) = (each for each in notebooks() if each.name == "vae")
     (run,) = (run for run in notebook.runs() if run["dataset"] == "fashion_mnist")
-    value = site_pages.number(run["metrics"]["vae_16d.iwae_nats"])
-    assert site_pages.likelihood_words(notebook, "vae_16d.iwae_nats", "at most {}") == (
+    value = number(run["metrics"]["vae_16d.iwae_nats"])
+    assert families_page.likelihood_words(notebook, "vae_16d.iwae_nats", "at most {}") == (
         f"at most {value}"
     )
-    assert site_pages.likelihood_words(notebook, None, "not defined") == "not defined"
-    assert site_pages.likelihood_words(notebook, "unknown", "{}") == "–"
+    assert families_page.likelihood_words(notebook, None, "not defined") == "not defined"
+    assert families_page.likelihood_words(notebook, "unknown", "{}") == "–"

@@ -19,7 +19,7 @@ import yaml
 from bs4 import BeautifulSoup
 
 from helpers.files import ROOT
-from scripts.site_pages import notebooks, toc_pages
+from scripts.site_pages.contents import notebooks, toc_pages
 
 SITE = ROOT / "_build" / "html"
 SPECIAL = {"index", "search"}

@@ -1,4 +1,4 @@
-"""scripts/site_pages.py: the tables of the site say what the record says."""
+"""scripts/site_pages: the tables of the site say what the record says."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from helpers import datasets
-from scripts import site_pages
-from scripts.site_pages import Notebook
+from scripts.site_pages import contents, formats, hooks, metric_words, reference, times
+from scripts.site_pages import results as results_page
+from scripts.site_pages.contents import Notebook
 
 
 def a_run(**changes: Any) -> dict[str, Any]:
@@ -54,10 +55,10 @@ parts:
     (tmp_path / "_toc.yml").write_text(toc, encoding="utf-8")
     (tmp_path / "notebooks/01_first").mkdir(parents=True)
     (tmp_path / "data/results").mkdir(parents=True)
-    monkeypatch.setattr(site_pages, "ROOT", tmp_path)
-    monkeypatch.setattr(site_pages, "DATA", tmp_path / "data")
-    monkeypatch.setattr(site_pages, "QUICK", tmp_path / "data/results/quick_seconds.json")
-    monkeypatch.setattr(site_pages, "BENCH", tmp_path / "data/results/bench.json")
+    monkeypatch.setattr(contents, "ROOT", tmp_path)
+    monkeypatch.setattr(contents, "DATA", tmp_path / "data")
+    monkeypatch.setattr(contents, "QUICK", tmp_path / "data/results/quick_seconds.json")
+    monkeypatch.setattr(times, "BENCH", tmp_path / "data/results/bench.json")
     return tmp_path
 
 
@@ -74,9 +75,9 @@ def row_with(text: str, *words: str) -> list[str]:
 
 
 def test_pages_in_the_order_of_the_contents(book: Path) -> None:
-    assert [notebook.name for notebook in site_pages.notebooks()] == ["one", "two"]
+    assert [notebook.name for notebook in contents.notebooks()] == ["one", "two"]
     toc = {"root": "a", "parts": [{"chapters": [{"file": "b", "sections": [{"file": "c"}]}]}]}
-    assert site_pages.toc_pages(toc) == ["a", "b", "c"]
+    assert contents.toc_pages(toc) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -94,29 +95,29 @@ def test_pages_in_the_order_of_the_contents(book: Path) -> None:
     ],
 )
 def test_numbers(value: float, text: str) -> None:
-    assert site_pages.number(value) == text
+    assert formats.number(value) == text
 
 
 def test_mean_and_spread() -> None:
-    assert site_pages.measured([0.88412], None) == "0.8841"
-    assert site_pages.measured([0.88412], 0.0032) == "0.8841 ± 0.0032"
+    assert formats.measured([0.88412], None) == "0.8841"
+    assert formats.measured([0.88412], 0.0032) == "0.8841 ± 0.0032"
     # mean 2, sample standard deviation 1; that of one measurement no longer counts
-    assert site_pages.measured([1.0, 2.0, 3.0], 0.5) == "2 ± 1"
-    assert site_pages.measured([2.7251], 0.00004) == "2.725 ± 4e-05"
+    assert formats.measured([1.0, 2.0, 3.0], 0.5) == "2 ± 1"
+    assert formats.measured([2.7251], 0.00004) == "2.725 ± 4e-05"
 
 
 def test_a_notebook_without_a_record_is_a_gap(book: Path) -> None:
     record(book, "one", a_run())
-    text = site_pages.results_text()
+    text = results_page.results_text()
     assert text.lower().count("not measured yet") == 1
     assert text.index("## one") < text.index("## two") < text.lower().index("not measured yet")
-    assert row_with(site_pages.minutes_text(), "`two`") == ["`two`", "default", "–", "–", "–"]
+    assert row_with(times.minutes_text(), "`two`") == ["`two`", "default", "–", "–", "–"]
 
 
 def test_results_show_value_items_and_seeds(book: Path) -> None:
     runs = [a_run(seed=s, metrics={"test_accuracy": 0.88 + 0.01 * s}) for s in range(3)]
     record(book, "one", *runs, a_run(dataset="cifar10", metrics={"test_accuracy": 0.5}))
-    text = site_pages.results_text()
+    text = results_page.results_text()
     cells = row_with(text, "fashion_mnist", "accuracy on test images")
     assert cells == [
         "fashion_mnist",
@@ -133,18 +134,18 @@ def test_results_show_value_items_and_seeds(book: Path) -> None:
 
 def test_a_record_may_give_one_number_for_all_metrics(book: Path) -> None:
     record(book, "one", a_run(n=500, sd=None, metrics={"fid": 3.25}, parameters=10, updates={}))
-    assert row_with(site_pages.results_text(), "Fréchet")[3:] == ["3.250", "500", "1 run"]
+    assert row_with(results_page.results_text(), "Fréchet")[3:] == ["3.250", "500", "1 run"]
 
 
 def test_the_models_name_stands_before_the_metric() -> None:
-    assert site_pages.metric_words("vae_2d.kl_nats") == "`vae_2d`: KL term, nats per image"
-    assert site_pages.metric_words("something_new") == "something new"
+    assert metric_words.metric_words("vae_2d.kl_nats") == "`vae_2d`: KL term, nats per image"
+    assert metric_words.metric_words("something_new") == "something new"
 
 
 def test_minutes_of_the_default_data_not_of_others(book: Path) -> None:
     record(book, "one", a_run(dataset="cifar10", seconds=1800.0), a_run(seconds=600.0))
     (book / "data/results/quick_seconds.json").write_text('{"seconds": {"one": 45}}')
-    text = site_pages.minutes_text()
+    text = times.minutes_text()
     assert row_with(text, "`one`") == ["`one`", "default", "0.8", "10", "–"]
     assert row_with(text, "cifar10") == ["", "`cifar10`", "–", "30", "–"]
     assert "Machines: 2 cores, a processor." in text
@@ -158,7 +159,7 @@ def test_map_counts_the_words_of_the_prose(book: Path) -> None:
     path = book / "notebooks/01_first/one.ipynb"
     path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
     assert Notebook("notebooks/01_first/one").title() == "The first"
-    text = site_pages.map_text({"one": "count words", "two": "nothing yet"})
+    text = times.map_text({"one": "count words", "two": "nothing yet"})
     assert row_with(text, "count words")[:3] == [
         "{doc}`/notebooks/01_first/one`",
         "count words",
@@ -168,12 +169,12 @@ def test_map_counts_the_words_of_the_prose(book: Path) -> None:
 
 
 def test_map_shows_a_notebook_that_is_not_there_yet_as_a_gap(book: Path) -> None:
-    row = row_with(site_pages.map_text({"eleven": "play music"}), "play music")
+    row = row_with(times.map_text({"eleven": "play music"}), "play music")
     assert row == ["`eleven` (in preparation)", "play music", "–", "–", "–", "–"]
 
 
 def test_speed(book: Path) -> None:
-    assert "not measured yet" in site_pages.bench_text().lower()
+    assert "not measured yet" in times.bench_text().lower()
     bench = {
         "date": "2026-11-21",
         "hardware": "2 cores",
@@ -190,13 +191,13 @@ def test_speed(book: Path) -> None:
         ],
     }
     (book / "data/results/bench.json").write_text(json.dumps(bench))
-    text = site_pages.bench_text()
+    text = times.bench_text()
     assert row_with(text, "small")[2:] == ["592,554", "4,321", "0.25", "900"]
     assert "2 cores; keras 3.15; 2026-11-21." in text
 
 
 def test_every_data_set_is_in_one_of_the_two_tables() -> None:
-    embedded, others = site_pages.data_text(True), site_pages.data_text(False)
+    embedded, others = reference.data_text(True), reference.data_text(False)
     for name, entry in datasets.REGISTRY.items():
         home, other = (embedded, others) if entry.embedded else (others, embedded)
         assert row_with(home, f"`{name}`")[-1] == entry.licence
@@ -204,18 +205,18 @@ def test_every_data_set_is_in_one_of_the_two_tables() -> None:
 
 
 def test_which_data_comes_with_the_book() -> None:
-    assert site_pages.comes_with_the_book("fashion_mnist")
-    assert site_pages.comes_with_the_book("points made in the notebook")
-    assert not site_pages.comes_with_the_book("folder:pictures")
+    assert contents.comes_with_the_book("fashion_mnist")
+    assert contents.comes_with_the_book("points made in the notebook")
+    assert not contents.comes_with_the_book("folder:pictures")
 
 
 def test_hub_link_names_repository_branch_and_notebook() -> None:
-    query = site_pages.hub_link("https://host.test/owner/name/", "main", "notebooks/01_first/one")
+    query = hooks.hub_link("https://host.test/owner/name/", "main", "notebooks/01_first/one")
     asked = parse_qs(query)
     assert asked["repo"] == ["https://host.test/owner/name/"]
     assert asked["branch"] == ["main"]
     assert asked["urlpath"] == ["lab/tree/name/notebooks/01_first/one.ipynb"]
-    assert "lab/tree/name/notebooks" in site_pages.hub_link("https://host.test/owner/name", "m", "")
+    assert "lab/tree/name/notebooks" in hooks.hub_link("https://host.test/owner/name", "m", "")
 
 
 @pytest.mark.parametrize(
@@ -229,10 +230,10 @@ def test_hub_link_names_repository_branch_and_notebook() -> None:
 )
 def test_docstrings_stay_plain_text(written: str, read: str) -> None:
     lines = [written]
-    site_pages.plain_docstring(None, "function", "f", None, None, lines)
+    hooks.plain_docstring(None, "function", "f", None, None, lines)
     assert lines == [read]
 
 
 def test_every_known_metric_has_a_meaning_in_words() -> None:
-    for key, meaning in site_pages.METRIC_WORDS.items():
+    for key, meaning in metric_words.METRIC_WORDS.items():
         assert key == key.lower() and " " in meaning

@@ -1,0 +1,74 @@
+"""The directives, and what Sphinx calls to register them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+from helpers import datasets
+
+from . import hooks
+from .contents import QUICK, notebooks
+from .families import FAMILIES_RECORD, families_text
+from .reference import api_text, data_text
+from .results import results_text
+from .times import BENCH, bench_text, map_text, minutes_text
+
+
+class Generated(SphinxDirective):
+    """A directive whose Markdown is made from files, and remade when one of them changes."""
+
+    has_content = True
+    optional_arguments = 1
+
+    def descriptions(self) -> dict[str, str]:
+        """The lines "name: text" below the directive."""
+        lines = (line.partition(":") for line in self.content if line.strip())
+        return {name.strip(): text.strip() for name, _, text in lines}
+
+    def run(self) -> list[nodes.Node]:
+        read = [path for book in notebooks() for path in (book.record, book.path)]
+        for path in [*read, BENCH, QUICK, FAMILIES_RECORD, Path(datasets.__file__)]:
+            self.env.note_dependency(str(path))
+        container = nodes.Element()
+        lines = StringList(TEXTS[self.name](self).splitlines(), source=self.env.docname)
+        self.state.nested_parse(lines, self.content_offset, container, match_titles=True)
+        return container.children
+
+
+TEXTS: dict[str, Callable[[Generated], str]] = {
+    "recorded-results": lambda _: results_text(),
+    "recorded-minutes": lambda _: minutes_text(),
+    "recorded-speed": lambda _: bench_text(),
+    "recorded-families": lambda _: families_text(),
+    "notebook-map": lambda directive: map_text(directive.descriptions()),
+    "data-sets": lambda directive: data_text(embedded=directive.arguments == ["embedded"]),
+    "api-of-helpers": lambda _: api_text(),
+}
+
+
+def own_checksum() -> str:
+    """Changes with any file of this extension."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register the directives and the hooks with Sphinx."""
+    app.add_config_value("site_pages_sha256", own_checksum(), "html")  # makes every page anew
+    for name in TEXTS:
+        app.add_directive(name, Generated)
+    app.connect("autodoc-process-docstring", hooks.plain_docstring, priority=900)  # after napoleon
+    app.connect("builder-inited", hooks.make_static_folder)
+    app.connect("config-inited", hooks.load_mathjax_where_needed)
+    app.connect("env-get-updated", hooks.number_chapters_by_folder, priority=900)  # Sphinx counted
+    app.connect("source-read", hooks.fill_in_repository)
+    app.connect("html-page-context", hooks.add_hub_button, priority=502)  # after the theme's
+    app.connect("html-page-context", hooks.leave_thebe_out)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
