@@ -6,6 +6,7 @@ import datetime
 import math
 import os
 import platform
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 from helpers import weights
 from helpers.budget import current_budget, current_seed, is_full_run, is_release
 from helpers.files import DATA, BookError, cache_folder, read_json, write_json
+
+NAME_OF_NUMBER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 
 TOLERANCE = 4.0
 """A quick re-measurement may lie this many standard deviations from the recorded one."""
@@ -182,18 +185,16 @@ class Record:
 
 
 def quote(name: str, text: str) -> None:
-    """Make `text` available to the pages as {glue:text}`name`, without printing anything.
+    """Make `text` the value of <!--name-->...<!--/--> in the prose, and show nothing.
 
-    The output has the form that MyST-NB's glue reads, so that notebooks need no Sphinx package.
+    `make execute` writes it there. The output is an HTML comment, which no reader sees and nbval
+    compares.
     """
     from IPython.display import display
 
-    prefix = "application/papermill.record/"
-    display(
-        {prefix + "text/plain": text},
-        raw=True,
-        metadata={"scrapbook": {"name": name, "mime_prefix": prefix}},
-    )
+    if not NAME_OF_NUMBER.fullmatch(name) or "--" in text or ">" in text:
+        raise BookError(f"A quoted number needs a name like vae-floor, and a plain text: {name!r}.")
+    display({"text/html": f"<!--{name}: {text}-->", "text/plain": ""}, raw=True)
 
 
 def show_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from helpers.files import DATA, atomic_path, read_json, write_json  # noqa: E402
+from scripts import prose_numbers  # noqa: E402
 from scripts.notebook_files import all_notebooks, read, tags, write  # noqa: E402
 
 LARGE_PICTURE = 60_000
@@ -109,9 +110,12 @@ def execute(path: Path, target: Path) -> float:
         normalise(notebook)
         if target != path:  # a failed full run can be looked at; a failed quick one changes nothing
             write(notebook, target)
+    values = prose_numbers.quoted(notebook)
+    prose_numbers.fill_notebook(notebook, values)
     write(notebook, target)
     if target == path:
         write_cover(notebook, path)
+        prose_numbers.main()  # pages and other notebooks may quote the same numbers
     return time.monotonic() - started
 
 

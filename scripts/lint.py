@@ -1,7 +1,9 @@
-"""Copy the repository's address from _config.yml to where it is needed, and the setup cell.
+"""Keep true what stands in more than one place: addresses, setup cells, citations, numbers.
 
-_config.yml is the one place that is edited. The address goes into scripts/setup_cell.py,
-pyproject.toml and CITATION.cff; scripts/setup_cell.py goes into every notebook's setup cell.
+_config.yml is the one place where the repository's address is edited. It goes into
+scripts/setup_cell.py, pyproject.toml and CITATION.cff; scripts/setup_cell.py goes into every
+notebook's setup cell. Citations become links (scripts/citations.py), and numbers in prose get
+their measured values (scripts/prose_numbers.py).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts import notebook_files  # noqa: E402
+from scripts import citations, notebook_files, prose_numbers  # noqa: E402
 
 # Files and the text around the address in each
 PLACES = {
@@ -72,10 +74,39 @@ def copy_setup_cell() -> list[Path]:
     return changed
 
 
+def link_citations() -> list[Path]:
+    """Turn the {cite} roles in notebooks into links; returns the notebooks that changed."""
+    changed = []
+    for path in notebook_files.all_notebooks():
+        notebook = notebook_files.read(path)
+        cells = [cell for cell in notebook.cells if citations.ROLE.search(cell.source)]
+        for cell in cells:
+            if cell.cell_type == "markdown":
+                cell.source = citations.with_links(cell.source)
+        if cells:
+            notebook_files.write(notebook, path)
+            changed.append(path)
+    return changed
+
+
+def wrong_citations() -> list[str]:
+    """Links in notebooks that look like a citation, but are not one of references.bib."""
+    return [
+        f"{path.name}: {problem} is not a work of references.bib, written as {{cite}} would"
+        for path in notebook_files.all_notebooks()
+        for cell in notebook_files.read(path).cells
+        if cell.cell_type == "markdown"
+        for problem in citations.wrong_links(cell.source)
+    ]
+
+
 def main() -> int:
-    for path in [*copy_address(), *copy_setup_cell()]:
+    for path in [*copy_address(), *copy_setup_cell(), *link_citations()]:
         print(f"mended {path.relative_to(ROOT)}")
-    return 0
+    prose_numbers.main()
+    problems = wrong_citations()
+    print(*problems, sep="\n", end="\n" if problems else "")
+    return int(bool(problems))
 
 
 if __name__ == "__main__":

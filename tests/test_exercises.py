@@ -1,10 +1,10 @@
-"""Every exercise: its check fails on the unfilled gap and passes on the solution."""
+"""Every exercise: its gap is open, its check says so, and it passes on the solution."""
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,39 +12,52 @@ from typing import Any
 import pytest
 from notebooks_under_test import IDS, NOTEBOOKS, read
 
+from helpers import exercises
 from scripts import notebook_files, student
-
-UNANSWERED = (AssertionError, TypeError, AttributeError)
-"""How a check may fail when the function to be filled in returns None."""
 
 
 @dataclass
 class Exercise:
-    label: str
-    solutions: list[str] = field(default_factory=list)
+    """The code cells of an exercise, under the task's title."""
+
+    title: str
+    gaps: list[str] = field(default_factory=list)
+    solutions: list[Any] = field(default_factory=list)
     checks: list[str] = field(default_factory=list)
 
 
-def exercises(notebook: Any) -> list[Exercise]:
-    """The exercises of a notebook with their code, in order."""
+def found_in(notebook: Any) -> list[Exercise]:
+    """The exercises of a notebook, in order."""
     found: list[Exercise] = []
     for cell in notebook.cells:
         tags = notebook_files.tags(cell)
         if cell.cell_type == "markdown":
-            for match in re.finditer(
-                r"^:::\{exercise\}.*\n(?:.*\n)*?:label: (\S+)", cell.source, re.M
-            ):
-                found.append(Exercise(match[1]))
+            titles = [x for x in cell.source.splitlines() if x.startswith("### Exercise: ")]
+            found += [Exercise(title.removeprefix("### Exercise: ")) for title in titles]
+        elif "gap" in tags:
+            found[-1].gaps.append(cell.source)
         elif "solution" in tags:
-            found[-1].solutions.append(cell.source)
+            found[-1].solutions.append(cell)
         elif "exercise-check" in tags:
             found[-1].checks.append(cell.source)
     return found
 
 
-def run(code: str, names: dict[str, Any], what: str) -> None:
-    with contextlib.redirect_stdout(io.StringIO()):
+def output_of(code: str, names: dict[str, Any], what: str) -> str:
+    """What a piece of code prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
         exec(compile(code, f"<{what}>", "exec"), names)
+    return printed.getvalue()
+
+
+def functions(code: str) -> dict[str, tuple[str, str | None]]:
+    """The top-level functions of a piece of code: arguments and docstring by name."""
+    return {
+        node.name: (ast.unparse(node.args), ast.get_docstring(node))
+        for node in ast.parse(code).body
+        if isinstance(node, ast.FunctionDef)
+    }
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=IDS, scope="module")
@@ -52,39 +65,109 @@ def path(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
 
 
-def test_there_are_three_to_five_with_solutions(path: Path) -> None:
-    notebook = read(path)
-    found = exercises(notebook)
+def test_there_are_three_to_five_with_gaps_and_solutions(path: Path) -> None:
+    found = found_in(read(path))
     assert 3 <= len(found) <= 5
-    assert len({exercise.label for exercise in found}) == len(found)
-    assert all(exercise.label.startswith(path.stem.replace("_", "-")) for exercise in found)
-    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert len({exercise.title for exercise in found}) == len(found)
     for exercise in found:
-        assert f":::{{solution-start}} {exercise.label}\n:class: dropdown" in text, exercise.label
-        assert exercise.solutions and exercise.checks, exercise.label
+        assert exercise.gaps and exercise.solutions and exercise.checks, exercise.title
 
 
-def test_checks_fail_on_the_gap_and_pass_on_the_solution(path: Path) -> None:
+def test_the_gap_says_what_to_write(path: Path) -> None:
+    """Signature and docstring stand in the open gap, and the solution has the same arguments."""
+    for exercise in found_in(read(path)):
+        asked = functions("\n\n\n".join(exercise.gaps))
+        given = functions("\n\n\n".join(cell.source for cell in exercise.solutions))
+        assert asked and asked.keys() <= given.keys(), exercise.title
+        for name, (arguments, docstring) in asked.items():
+            assert docstring, f"{name} has no docstring"
+            assert arguments == given[name][0], name
+
+
+def test_solutions_are_folded_everywhere(path: Path) -> None:
+    for exercise in found_in(read(path)):
+        for cell in exercise.solutions:
+            assert cell.source.startswith("@exercises.solution\ndef "), cell.source
+            assert cell.metadata["jupyter"]["source_hidden"] is True
+            assert "hide-input" in notebook_files.tags(cell)
+            assert cell.metadata["mystnb"]["code_prompt_show"] == "Show the solution"
+
+
+def test_checks_tell_an_open_gap_from_the_solution(path: Path) -> None:
     notebook = read(path)
     context = notebook_files.code_tagged(notebook, "imports", "settings", "exercise-context")
     assert context
     with contextlib.redirect_stdout(io.StringIO()):
         names = notebook_files.run_cells(context, path.name)
-    for exercise in exercises(notebook):
-        what = f"{path.stem}: {exercise.label}"
-        for solution in exercise.solutions:
-            run(student.with_gaps(solution), names, what)
-        with pytest.raises(UNANSWERED):
-            for check in exercise.checks:
-                run(check, names, what)
-        for code in exercise.solutions + exercise.checks:
-            run(code, names, what)
+    for exercise in found_in(notebook):
+        what = f"{path.stem}: {exercise.title}"
+        for gap in exercise.gaps:
+            assert output_of(gap, names, what) == "", what
+        for check in exercise.checks:
+            said = output_of(check, names, what).splitlines()
+            assert len(said) == 1 and said[0].startswith("not solved yet: fill in "), what
+        for cell in exercise.solutions:
+            assert output_of(cell.source, names, what) == "", what
+        for check in exercise.checks:
+            assert output_of(check, names, what).splitlines()[-1] == "correct", what
 
 
-def test_the_student_copy_keeps_the_checks(path: Path) -> None:
+def test_the_student_copy_keeps_gaps_and_checks_only(path: Path) -> None:
     copy = student.student_copy(notebook_files.read(path))
-    code = "\n".join(cell.source for cell in copy.cells if cell.cell_type == "code")
-    found = exercises(read(path))
-    assert code.count(student.GAP) >= len(found)
-    assert all(check in code for exercise in found for check in exercise.checks)
-    assert "BEGIN SOLUTION" not in code
+    text = "\n".join(cell.source for cell in copy.cells)
+    for exercise in found_in(read(path)):
+        assert all(piece in text for piece in exercise.gaps + exercise.checks)
+        assert not any(cell.source in text for cell in exercise.solutions)
+    assert "exercises.solution" not in text and "<summary>Solution" not in text
+    assert not any(cell.outputs for cell in copy.cells if cell.cell_type == "code")
+
+
+# ------------------------------------------------------------------------- the helpers themselves
+
+
+GAP = """
+def double(x):
+    \"""Twice x.\"""
+    raise NotImplementedError  # your code here
+"""
+SOLUTION = """
+@exercises.solution
+def double(x):
+    return 2 * x
+"""
+CHECK = """
+with exercises.check(double):
+    assert double(3) == 6, "twice three"
+"""
+
+
+def session(*cells: str) -> str:
+    """What the last of these cells prints, run one after the other."""
+    names: dict[str, Any] = {"exercises": exercises, "__name__": "notebook"}
+    return [output_of(cell, names, "cell") for cell in cells][-1]
+
+
+def test_an_open_gap_is_not_solved_yet() -> None:
+    assert session(GAP, CHECK) == ("not solved yet: fill in double, run its cell, then this one\n")
+    half_open = GAP.replace("raise", "None.upper()\n    raise")
+    assert session(half_open, CHECK).startswith("not solved yet")
+
+
+def test_the_solution_fills_an_open_gap_only() -> None:
+    assert session(GAP, SOLUTION, CHECK) == "correct\n"
+    assert session(GAP, SOLUTION, SOLUTION, CHECK) == "correct\n"  # run twice
+    own = "def double(x):\n    return x * x"
+    with pytest.raises(AssertionError, match="twice three"):
+        session(own, SOLUTION, CHECK)  # Run All does not hide a wrong answer
+    assert session(own.replace("x * x", "x + x"), SOLUTION).startswith("Your own double is kept")
+
+
+@pytest.mark.parametrize("answer", ["pass", "return None", "return 'six'", "return [1][3]"])
+def test_a_wrong_answer_is_never_a_riddle(answer: str) -> None:
+    check = CHECK.replace("double(3) ==", "double(3) + 0 ==")
+    with pytest.raises(AssertionError):
+        session(f"def double(x):\n    {answer}", SOLUTION, check)
+
+
+def test_the_solution_of_another_function_is_not_the_readers() -> None:
+    assert session(SOLUTION, CHECK) == "correct\n"

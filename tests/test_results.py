@@ -224,13 +224,17 @@ def test_headline_agrees_with_the_standard_library(values: list[float]) -> None:
 # ------------------------------------------------------------------------------ what is displayed
 
 
-def test_quote_is_what_glue_reads(shown: list[Any]) -> None:
+def test_quote_shows_nothing_and_can_be_compared(shown: list[Any]) -> None:
     results.quote("toy-score", "90.0 %")
     ((arguments, options),) = shown
-    prefix = "application/papermill.record/"
-    assert arguments == ({f"{prefix}text/plain": "90.0 %"},)
-    assert options["raw"] is True
-    assert options["metadata"] == {"scrapbook": {"name": "toy-score", "mime_prefix": prefix}}
+    assert arguments == ({"text/html": "<!--toy-score: 90.0 %-->", "text/plain": ""},)
+    assert options == {"raw": True}
+
+
+@pytest.mark.parametrize(("name", "text"), [("toy", "1"), ("toy-a", "a --> b"), ("Toy-a", "1")])
+def test_quote_refuses_what_would_show(name: str, text: str) -> None:
+    with pytest.raises(BookError, match="name like"):
+        results.quote(name, text)
 
 
 def test_show_table(shown: list[Any]) -> None:
