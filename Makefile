@@ -35,8 +35,8 @@ site: .venv/installed
 serve: site  ## serve the site on http://localhost:8000
 	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
 
-lab: .venv/installed  ## open JupyterLab
-	$(BIN)/jupyter lab notebooks
+lab: .venv/installed  ## open JupyterLab on copies of your own [EDIT=1: on the book's notebooks]
+	EDIT=$(EDIT) $(BIN)/python scripts/lab.py
 
 test: site units nbval  ## all tests: package, mathematics, site, every cell of every notebook
 

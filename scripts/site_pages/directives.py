@@ -12,6 +12,7 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 from helpers import datasets
+from scripts import copies
 
 from . import hooks
 from .contents import QUICK, notebooks
@@ -71,4 +72,6 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("source-read", hooks.fill_in_repository)
     app.connect("html-page-context", hooks.add_hub_button, priority=502)  # after the theme's
     app.connect("html-page-context", hooks.leave_thebe_out)
+    app.connect("html-page-context", copies.lead_to_copies, priority=503)  # after all buttons
+    app.connect("build-finished", copies.write_into_site)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
