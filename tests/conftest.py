@@ -18,6 +18,7 @@ os.environ["MPLBACKEND"] = "agg"
 os.environ["GENBOOK_LOG"] = "plain"
 
 import pytest  # noqa: E402
+from made_up import Server  # noqa: E402
 
 from helpers import files  # noqa: E402
 
@@ -49,6 +50,24 @@ def book(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(weights, "DATA", folder)
     monkeypatch.setattr(results, "DATA", folder)
     return folder
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A web server of the test's own."""
+    running = Server()
+    yield running
+    running.release.set()
+    running.httpd.shutdown()
+    running.httpd.server_close()
+
+
+@pytest.fixture
+def in_file_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures come in the order of their files, so that a test can follow single ones."""
+    from helpers.datasets import images
+
+    monkeypatch.setattr(images, "_mixed", lambda arrays: arrays)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-from helpers import datasets
+from helpers.datasets import registry
 from scripts import copies
 
 from . import hooks
@@ -35,7 +35,7 @@ class Generated(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         read = [path for book in notebooks() for path in (book.record, book.path)]
-        for path in [*read, BENCH, QUICK, FAMILIES_RECORD, Path(datasets.__file__)]:
+        for path in [*read, BENCH, QUICK, FAMILIES_RECORD, Path(registry.__file__)]:
             self.env.note_dependency(str(path))
         container = nodes.Element()
         lines = StringList(TEXTS[self.name](self).splitlines(), source=self.env.docname)
