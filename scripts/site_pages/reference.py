@@ -27,10 +27,12 @@ def data_text(embedded: bool) -> str:
 
 
 def public_modules(folder: Path) -> list[str]:
-    """The modules and packages below a folder, e.g. "helpers.files"; none that begins with _."""
-    found = (path.relative_to(folder.parent).with_suffix("") for path in folder.rglob("*.py"))
-    names = (".".join(path.parts).removesuffix(".__init__") for path in found)
-    return sorted(name for name in names if "." in name and "._" not in name)
+    """The modules and packages in a folder, e.g. "helpers.files"; none that begins with _.
+
+    A package shows its own names only; its modules are no reader's business.
+    """
+    found = [*folder.glob("*.py"), *(path.parent for path in folder.glob("*/__init__.py"))]
+    return sorted(f"{folder.name}.{path.stem}" for path in found if not path.stem.startswith("_"))
 
 
 def api_text() -> str:
