@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import platform
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import RunPython
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +47,7 @@ def record_run(
     record.metric("score", value, n=100, sd=sd)
     record.metric("guess_score", 0.5)
     record.check("score", value, n=10, sd=sd)
+    record.check("plain_score", value, n=10)
     record.save(parameters={"net": 1234}, updates={"net": 50}, seconds=90.04)
     for name in ("BUDGET", "SEED", "RELEASE"):
         monkeypatch.delenv(f"GENBOOK_{name}")
@@ -61,7 +65,10 @@ def test_a_full_run_writes_everything(monkeypatch: pytest.MonkeyPatch, book: Pat
         "dataset": "moons", "source": "moons, 100 points", "budget": "cpu", "seed": 0,
         "metrics": {"score": 0.123457, "guess_score": 0.5}, "n": {"score": 100},
         "sd": {"score": 0.01},
-        "quick_check": {"score": {"value": 0.123457, "n": 10, "sd": 0.01}},
+        "quick_check": {
+            "score": {"value": 0.123457, "n": 10, "sd": 0.01},
+            "plain_score": {"value": 0.123457, "n": 10},
+        },
         "parameters": {"net": 1234}, "updates": {"net": 50}, "seconds": 90.0,
         "weights_sha256": {},
     }  # fmt: skip
@@ -83,6 +90,11 @@ def test_a_readers_run_stays_in_the_cache(monkeypatch: pytest.MonkeyPatch, book:
     record_run(monkeypatch, release=False)
     assert not (book / "results").exists() and results.load_runs("toy") == []
     assert (cache_folder() / "results" / "toy.json").exists()
+
+
+def test_a_tiny_run_stays_in_the_cache(monkeypatch: pytest.MonkeyPatch, book: Path) -> None:
+    record_run(monkeypatch, budget="tiny")
+    assert not book.exists() and (cache_folder() / "results" / "toy.json").exists()
 
 
 def test_quick_writes_nothing(book: Path) -> None:
@@ -112,28 +124,73 @@ def test_values_that_are_not_finite_are_refused(
 # ------------------------------------------------------------------------------ the quick check
 
 
-def quick_check(value: float, n: int = 10) -> None:
-    results.Record("toy", "moons", "moons").check("score", value, n=n, sd=0.01)
+def quick_check(value: float, n: int = 10, name: str = "score", **options: Any) -> None:
+    results.Record("toy", "moons", "moons").check(name, value, n=n, **options)
 
 
 @pytest.mark.parametrize("side", [-1, 1])
-def test_the_tolerance_is_four_sd_on_both_sides(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], side: int
+@pytest.mark.parametrize("recorded", [0.9, -36973.4, 2.5e-6])
+def test_a_check_is_exact_up_to_rounding(
+    monkeypatch: pytest.MonkeyPatch, recorded: float, side: int
 ) -> None:
-    record_run(monkeypatch, 0.9, sd=0.01)
-    quick_check(0.9 + side * 0.0399)
-    assert "on 10, as recorded (0.900 ± 0.010)" in capsys.readouterr().out
-    with pytest.raises(AssertionError, match=r"but 0.9000 was recorded: more than 4 standard"):
-        quick_check(0.9 + side * 0.0401)
+    record_run(monkeypatch, recorded, sd=abs(recorded))  # the sampling error allows nothing
+    quick_check(recorded * (1 + side * 1.9e-4))
+    with pytest.raises(AssertionError, match="recorded from the same 10 items and weights"):
+        quick_check(recorded * (1 + side * 2.1e-4))
 
 
-def test_a_value_without_spread_may_move_in_its_last_digits(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_check_survives_python_without_asserts(run_python: RunPython) -> None:
+    code = """\
+from helpers import results
+run = {"dataset": "d", "seed": 0, "backend": results._backend(), "weights_sha256": {},
+       "quick_check": {"m": {"value": 1.0, "n": 5, "sd": 0.1}}}
+results.load_runs = lambda notebook: [run]
+results.Record("toy", "d", "d").check("m", 1.01, n=5)
+"""
+    done = run_python("-c", code, PYTHONOPTIMIZE="1")
+    assert "AssertionError: m is 1.01, but 1 was recorded" in done.stderr
+
+
+def test_the_recorded_value_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record_run(monkeypatch, 0.9, sd=0.0)
-    quick_check(0.900001)
+    """What rounds the other way on another processor must not change a notebook's output."""
+    record_run(monkeypatch, 0.9004999, sd=0.01)
+    printed = []
+    for value in (0.9004999, 0.9005001):
+        quick_check(value, label="score on points")
+        printed.append(capsys.readouterr().out)
+    assert printed == ["score on points: 0.900 ± 0.010 on 10, as recorded\n"] * 2
+    quick_check(0.9004999, name="plain_score")  # a key is shown as words; no sd was recorded
+    assert capsys.readouterr().out == "plain score: 0.900 on 10, as recorded\n"
+
+
+def test_counted_items_may_flip(monkeypatch: pytest.MonkeyPatch) -> None:
+    record_run(monkeypatch, 0.9)
+    quick_check(0.7, flips=2)
     with pytest.raises(AssertionError):
-        quick_check(0.9002)
+        quick_check(0.7, flips=1)
+    with pytest.raises(AssertionError):
+        quick_check(0.8)
+
+
+def test_tolerances_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    record_run(monkeypatch, 1e-6)
+    quick_check(3e-6, absolute=1e-5)
+    quick_check(1.09e-6, tolerance=0.1)
+    for options in ({"absolute": 1e-6}, {"tolerance": 0.1}):
+        with pytest.raises(AssertionError):
+            quick_check(3e-6, **options)
+
+
+def test_another_backend_draws_other_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    record_run(monkeypatch, 0.9, sd=0.01)
+    monkeypatch.setattr(results, "_backend", lambda: "another")
+    quick_check(0.939)
+    quick_check(0.90001, name="plain_score")
+    for value, name in [(0.941, "score"), (0.939, "plain_score")]:
+        with pytest.raises(AssertionError):
+            quick_check(value, name=name)
 
 
 def test_the_sample_must_be_the_recorded_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,8 +231,9 @@ def test_headline_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert results.headline("toy", "score", "moons") is None
     record_run(monkeypatch, 0.9)
     found = results.headline("toy", "score", "moons")
-    assert found == results.Headline(0.9, sd=None, seeds=1, n=100, seconds=90.0, own_sd=0.01)
-    assert found.text() == "0.900" and found.text(1) == "0.9"
+    assert found == results.Headline(0.9, sd=None, seeds=(0,), n=100, seconds=90.0, own_sd=0.01)
+    assert found.text() == "0.900 ± 0.010" and found.text(1) == "0.90 ± 0.01"
+    assert found.runs() == "1 (seed 0)"
     assert results.headline("toy", "other", "moons") is None
     assert results.headline("toy", "score", "cifar10") is None
 
@@ -184,7 +242,7 @@ def test_headline_over_seeds_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     for seed, value in enumerate([1.0, 2.0, 6.0]):
         record_run(monkeypatch, value, seed=seed)
     found = results.headline("toy", "score", "moons")
-    assert found is not None and found.seeds == 3
+    assert found is not None and found.runs() == "3 (seeds 0, 1, 2)"
     assert found.mean == pytest.approx(3.0)  # (1 + 2 + 6) / 3
     assert found.sd == pytest.approx(math.sqrt(7.0))  # (4 + 1 + 9) / 2 = 7
     assert found.text(2) == "3.00 ± 2.65"
@@ -245,7 +303,7 @@ def test_show_table(shown: list[Any]) -> None:
 
 ROWS: list[dict[str, Any]] = [
     {"label": "score, moons", "metric": "score", "baseline": "guess_score", "reference": ".91",
-     "optimum": "1"},
+     "optimum": "below 1: a guess"},
     {"label": "score, CIFAR-10", "metric": "score", "dataset": "cifar10", "digits": 1},
 ]  # fmt: skip
 
@@ -253,34 +311,95 @@ ROWS: list[dict[str, Any]] = [
 def test_expectation_before_the_first_run(shown: list[Any]) -> None:
     results.expectation("toy", ROWS, dataset="moons")
     (((table,), _),) = shown
-    assert table.data.splitlines()[2:] == [
-        "| score, moons | guess_score | not measured yet | .91 | 1 |",
-        "| score, CIFAR-10 | – | not measured yet | – | – |",
+    assert table.data.splitlines() == [
+        "| what | trivial baseline | ours | n | runs | reference | optimum |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| score, moons | not measured yet | not measured yet | – | – | .91 | below 1: a guess |",
+        "| score, CIFAR-10 | – | not measured yet | – | – | – | – |",
     ]
 
 
 def test_expectation_quotes_the_record(monkeypatch: pytest.MonkeyPatch, shown: list[Any]) -> None:
     record_run(monkeypatch, 0.9)
     record_run(monkeypatch, 0.8, seed=1)
+    record_run(monkeypatch, 0.7, dataset="cifar10")
     results.expectation("toy", ROWS, dataset="moons")
-    quality, cost = (arguments[0].data.splitlines() for arguments, _ in shown)
-    assert quality[2] == "| score, moons | 0.500 ± 0.000 | **0.850 ± 0.071** | .91 | 1 |"
+    quality, note, cost = (arguments[0].data.splitlines() for arguments, _ in shown)
+    assert quality[0].split(" | ")[2:5] == ["ours ± sd", "n", "runs"]
+    assert quality[2:] == [
+        "| score, moons | 0.500 ± 0.000 | **0.850 ± 0.071** | 100 | 2 (seeds 0, 1) | .91 "
+        "| below 1: a guess |",
+        "| score, CIFAR-10 | – | **0.70 ± 0.01** | 100 | 1 (seed 0) | – | – |",
+    ]
+    assert note == [
+        "± is the standard deviation: over the runs; where there is one run, that of the "
+        "measurement on n items."
+    ]
     assert cost[0] == "| data set | budget | parameters | runs | minutes per run | hardware |"
-    assert cost[2].startswith("| moons | cpu | 1,234 | 2 | 1.5 | ")
+    assert cost[3].startswith("| `moons` | cpu | 1,234 | 2 (seeds 0, 1) | 1.5 | ")
+
+
+def test_expectation_says_when_a_baseline_had_other_items(
+    monkeypatch: pytest.MonkeyPatch, shown: list[Any]
+) -> None:
+    monkeypatch.setenv("GENBOOK_BUDGET", "cpu")
+    monkeypatch.setenv("GENBOOK_RELEASE", "1")
+    record = results.Record("toy", "moons", "moons")
+    record.metric("score", 0.9, n=100)
+    record.metric("guess_score", 0.5, n=2000)
+    record.save(seconds=1.0)
+    results.expectation("toy", ROWS[:1], dataset="moons")
+    quality = shown[0][0][0].data.splitlines()
+    assert quality[2].startswith("| score, moons | 0.500 (n = 2,000) | **0.900** | 100 | 1 (seed")
+    assert len(shown) == 2  # no ±, so no sentence about it
 
 
 def test_parameters_of_several_models_are_named() -> None:
-    assert results._counts({"small": 1200, "large": 35000}) == "small 1,200, large 35,000"
+    assert results._counts({"vae_2d": 1200, "large": 35000}) == "vae 2d: 1,200, large: 35,000"
     assert results._counts({}) == "–"
 
 
-def test_the_hardware_is_named() -> None:
-    assert "cores" in results.hardware() or "NVIDIA" in results.hardware()
+def test_the_hardware_is_named_with_its_instruction_sets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    processor = "processor\t: {}\nmodel name\t: AMD EPYC\nflags\t\t: fpu avx avx2 sse\nnote :\n\n"
+    monkeypatch.setattr(results, "_gpu_name", lambda: None)
+    monkeypatch.setattr(results, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(results.os, "cpu_count", lambda: 2)
+    (tmp_path / "cpuinfo").write_text(processor.format(0) + processor.format(1))
+    assert re.fullmatch(r"2 cores, AMD EPYC, AVX2(, oneDNN (on|off))?", results.hardware())
+    more = processor.replace("avx2", "amx_tile avx512f avx2").format(0)
+    (tmp_path / "cpuinfo").write_text(more)
+    assert "AMD EPYC, AVX2, AVX-512, AMX" in results.hardware()
+    (tmp_path / "cpuinfo").unlink()  # another system
+    assert results.hardware().startswith("2 cores, ")
+    monkeypatch.setattr(results, "_gpu_name", lambda: "NVIDIA H100")
+    assert results.hardware() == "NVIDIA H100"
+
+
+@pytest.mark.parametrize("switch", ["0", "1"])
+def test_the_hardware_says_whether_onednn_is_on(run_python: RunPython, switch: str) -> None:
+    code = "from helpers import results; print(*results._onednn())"
+    done = run_python("-c", code, TF_ENABLE_ONEDNN_OPTS=switch, KERAS_BACKEND="tensorflow")
+    if platform.machine() == "x86_64":
+        assert done.stdout.strip() == ("oneDNN on" if switch == "1" else "oneDNN off")
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.0, "0.000"), (1.2e-6, "less than 0.001"), (0.0005, "0.001"), (-253.4321, "-253.432")],
+    ("value", "sd", "digits", "text"),
+    [
+        (0.0, None, 3, "0.000"),
+        (-253.4321, None, 3, "-253.432"),
+        (0.9, 0.012, 3, "0.900 ± 0.012"),
+        (0.0270971, 0.000373, 3, "0.0271 ± 0.0004"),  # one more decimal, so that the sd shows
+        (0.5, 0.0, 3, "0.500 ± 0.000"),
+        (0.5, 1e-9, 3, "0.500 ± 0.000"),
+        (0.0007, None, 4, "0.0007"),
+        (1.0524e-6, None, 7, "1.1 × 10⁻⁶"),
+        (1.0524e-6, 2.1e-7, 3, "(1.1 ± 0.2) × 10⁻⁶"),
+        (-3e-5, 0.0058, 3, "0.000 ± 0.006"),
+        (0.0003, None, 3, "3.0 × 10⁻⁴"),
+    ],
 )
-def test_what_would_show_as_zero_shows_its_bound(value: float, text: str) -> None:
-    assert results._three_digits(value) == text
+def test_numbers_for_readers(value: float, sd: float | None, digits: int, text: str) -> None:
+    assert results.number_text(value, sd, digits) == text
