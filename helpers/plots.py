@@ -131,3 +131,63 @@ def loss_curves(history: Mapping[str, Sequence[float]], *, labels: Mapping[str, 
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend()
     return figure
+
+
+def diagram(
+    boxes: Mapping[str, tuple[float, float, str]],
+    arrows: Sequence[tuple[str, str] | tuple[str, str, str]],
+    *,
+    colours: Mapping[str, int] | None = None,
+    box_size: tuple[float, float] = (1.5, 0.7),
+) -> Figure:
+    """Draw a network or a flow of data as boxes and arrows; returns the figure.
+
+    boxes: name -> (x, y, text), the middle of each box in inches, y upwards; a text may have
+    several lines. arrows: (from, to) or (from, to, words beside it), by names. colours: name -> the
+    number of a colour in COLOURS, for boxes that belong together; the others are grey.
+    Raises BookError for an arrow from or to a box that is not there.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import FancyBboxPatch
+
+    named = {name for arrow in arrows for name in arrow[:2]} | set(colours or {})
+    if unknown := sorted(named - set(boxes)):
+        raise BookError(f"The diagram has no box {unknown[0]!r}; it has {', '.join(boxes)}.")
+    width, height = box_size
+    left, right = (pick(x for x, _, _ in boxes.values()) for pick in (min, max))
+    low, high = (pick(y for _, y, _ in boxes.values()) for pick in (min, max))
+    size = (right - left + width + 0.3, high - low + height + 0.3)
+    figure, axis = plt.subplots(figsize=size)
+    axis.set_xlim(left - width / 2 - 0.15, right + width / 2 + 0.15)
+    axis.set_ylim(low - height / 2 - 0.15, high + height / 2 + 0.15)
+    axis.set_axis_off()
+    patches = {}
+    for name, (x, y, text) in boxes.items():
+        colour = COLOURS[colours[name]] if colours and name in colours else "#7F7F7F"
+        patches[name] = axis.add_patch(
+            FancyBboxPatch(
+                (x - width / 2, y - height / 2), width, height,
+                boxstyle="round,pad=0,rounding_size=0.08",
+                edgecolor=colour, facecolor=(*_rgb(colour), 0.13), linewidth=1.6,
+            )
+        )  # fmt: skip
+        axis.text(x, y, text, ha="center", va="center", fontsize=9)
+    for source, target, *words in arrows:
+        start, end = np.array(boxes[source][:2]), np.array(boxes[target][:2])
+        axis.annotate(
+            "", xy=end, xytext=start,
+            arrowprops={"arrowstyle": "-|>", "color": "black", "shrinkA": 2, "shrinkB": 2,
+                        "patchA": patches[source], "patchB": patches[target]},
+        )  # fmt: skip
+        if words:
+            x, y = (start + end) / 2
+            beside = abs(end[0] - start[0]) < abs(end[1] - start[1])  # a steep arrow: to its right
+            place = {"ha": "left", "va": "center"} if beside else {"ha": "center", "va": "bottom"}
+            axis.text(x + 0.06 * beside, y + 0.04 * (not beside), words[0], fontsize=8, **place)
+    return figure
+
+
+def _rgb(colour: str) -> tuple[float, float, float]:
+    from matplotlib.colors import to_rgb
+
+    return to_rgb(colour)

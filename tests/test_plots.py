@@ -137,3 +137,24 @@ def test_the_first_seven_colours_differ_for_every_eye(vision: str) -> None:
     seen = [seen_by(colour, VISIONS[vision]) ** (1 / 2.2) for colour in plots.COLOURS[:7]]
     gaps = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
     assert min(gaps) > 0.15
+
+
+def test_diagram_draws_every_box_and_arrow() -> None:
+    figure = plots.diagram(
+        {"x": (0, 0, "picture"), "f": (2, 0, "network"), "y": (2, 1.5, "answer")},
+        [("x", "f"), ("f", "y", "softmax")],
+        colours={"f": 0},
+    )
+    (axis,) = figure.axes
+    texts = {text.get_text() for text in axis.texts}
+    assert {"picture", "network", "answer", "softmax"} <= texts
+    assert len(axis.patches) == 3
+    arrows = [text for text in axis.texts if getattr(text, "arrow_patch", None) is not None]
+    assert len(arrows) == 2
+    low, high = axis.get_xlim()
+    assert low < -0.75 and high > 2.75  # nothing is cut
+
+
+def test_diagram_refuses_unknown_boxes() -> None:
+    with pytest.raises(BookError, match="no box 'z'"):
+        plots.diagram({"x": (0, 0, "picture")}, [("x", "z")])
