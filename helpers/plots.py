@@ -135,7 +135,7 @@ def loss_curves(history: Mapping[str, Sequence[float]], *, labels: Mapping[str, 
 
 def diagram(
     boxes: Mapping[str, tuple[float, float, str]],
-    arrows: Sequence[tuple[str, str] | tuple[str, str, str]],
+    arrows: Sequence[tuple[str, ...]],
     *,
     colours: Mapping[str, int] | None = None,
     box_size: tuple[float, float] = (1.5, 0.7),
@@ -154,8 +154,8 @@ def diagram(
     if unknown := sorted(named - set(boxes)):
         raise BookError(f"The diagram has no box {unknown[0]!r}; it has {', '.join(boxes)}.")
     width, height = box_size
-    left, right = (pick(x for x, _, _ in boxes.values()) for pick in (min, max))
-    low, high = (pick(y for _, y, _ in boxes.values()) for pick in (min, max))
+    places = np.array([(x, y) for x, y, _ in boxes.values()])
+    (left, low), (right, high) = places.min(axis=0), places.max(axis=0)
     size = (right - left + width + 0.3, high - low + height + 0.3)
     figure, axis = plt.subplots(figsize=size)
     axis.set_xlim(left - width / 2 - 0.15, right + width / 2 + 0.15)
@@ -173,17 +173,18 @@ def diagram(
         )  # fmt: skip
         axis.text(x, y, text, ha="center", va="center", fontsize=9)
     for source, target, *words in arrows:
-        start, end = np.array(boxes[source][:2]), np.array(boxes[target][:2])
+        start, end = boxes[source][:2], boxes[target][:2]
         axis.annotate(
             "", xy=end, xytext=start,
             arrowprops={"arrowstyle": "-|>", "color": "black", "shrinkA": 2, "shrinkB": 2,
                         "patchA": patches[source], "patchB": patches[target]},
         )  # fmt: skip
         if words:
-            x, y = (start + end) / 2
+            x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
             beside = abs(end[0] - start[0]) < abs(end[1] - start[1])  # a steep arrow: to its right
-            place = {"ha": "left", "va": "center"} if beside else {"ha": "center", "va": "bottom"}
-            axis.text(x + 0.06 * beside, y + 0.04 * (not beside), words[0], fontsize=8, **place)
+            across, up = ("left", "center") if beside else ("center", "bottom")
+            x, y = x + 0.06 * beside, y + 0.04 * (not beside)
+            axis.text(x, y, words[0], fontsize=8, ha=across, va=up)
     return figure
 
 
