@@ -4,4 +4,8 @@ The models are not here; they are in the notebooks, complete and readable. Impor
 is cheap: TensorFlow, Keras and matplotlib are imported by the functions that need them.
 """
 
+from helpers import speed
+
 __version__ = "0.1.0"
+
+speed.prepare()
