@@ -18,7 +18,7 @@ ALLOCATOR = {
 
 
 def prepare() -> None:
-    """Apply both settings. Called before TensorFlow is imported, which reads the first only once."""
+    """Apply both settings. TensorFlow reads the first once, so this comes before its import."""
     # On processors without instructions for neural networks (AVX2 only: most laptops, AMD before
     # 2022) TensorFlow leaves its faster oneDNN kernels off, unless it is told.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
