@@ -1,101 +1,125 @@
-"""Read MIDI files."""
+"""Read melodies from MIDI files with the library mido.
+
+Of three libraries tried on odd but common files, mido loses no note: symusic and music21 drop notes
+that are never released, and music21 takes minutes over one very long note. What mido refuses is put
+right before it reads a track: other chunks between the tracks, and bytes after a track's end.
+"""
 
 from __future__ import annotations
 
+import io
 import struct
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from helpers.datasets.formats import damaged
+from helpers.files import BookError
+
+TICKS_PER_QUARTER = 24  # of melodies: sixteenths are 6 ticks, eighths of a triplet 8
+LONGEST = np.iinfo(np.int16).max  # ticks of one note or rest; about 340 bars
+PERCUSSION = 9  # the channel whose numbers are drums, not pitches
+END_OF_TRACK = b"\xff\x2f\x00"
+
+Note = tuple[int, int, int]
+"""Start and end in ticks, and MIDI pitch."""
 
 
-class _MidiTrack:
-    """The bytes of one MIDI track, read from the front."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content, self.place = content, 0
-
-    def take(self, count: int) -> bytes:
-        piece = self.content[self.place : self.place + count]
-        if len(piece) < count:
-            raise ValueError("a track ends too early")
-        self.place += count
-        return piece
-
-    def number(self) -> int:
-        """A number of variable length: seven bits a byte, the top bit set on all but the last."""
-        value = 0
-        for _ in range(4):
-            (byte,) = self.take(1)
-            value = value << 7 | byte & 0x7F
-            if byte < 0x80:
-                return value
-        raise ValueError("a number is too long")
+def read_melody(path: Path) -> np.ndarray:
+    """The top line of a MIDI file, as int16 [notes, 2]: pitch, length in TICKS_PER_QUARTER."""
+    division, notes = read_notes(path)
+    line = top_line(notes, TICKS_PER_QUARTER / division)
+    if not len(line):
+        raise BookError(f"{path.name} in {path.parent} has no notes: leave it out.")
+    if line[:, 1].max() > LONGEST:
+        quarters = line[:, 1].max() // TICKS_PER_QUARTER
+        raise BookError(
+            f"{path.name} in {path.parent} has a note or a rest of {quarters:,} quarters: leave it "
+            "out, or cut the silence."
+        )
+    return line.astype(np.int16)
 
 
-def read_midi(path: Path) -> tuple[int, list[tuple[int, int, int]]]:
-    """The ticks per quarter note, and the notes as (start, end, pitch), sorted, in ticks.
+def read_notes(path: Path) -> tuple[int, list[Note]]:
+    """The ticks per quarter note, and all notes of a file, sorted.
 
-    All tracks and channels are merged, and percussion (channel 10) is left out. Tempo, loudness and
-    pedals are ignored. Format: Standard MIDI File 1.0.
+    Tracks and channels are merged, and percussion is left out. Lengths are in notes, so tempo,
+    loudness and pedals do not matter. A note that is never released ends with its track. Of notes
+    of one pitch that overlap, the one that began first ends first.
     """
-    notes: list[tuple[int, int, int]] = []
+    content = path.read_bytes()
+    notes: list[Note] = []
     try:
-        content = path.read_bytes()
         if content[:4] != b"MThd":
             raise ValueError("it is not a MIDI file")
-        length, _, _, division = struct.unpack_from(">IHHH", content, 4)
-        if not 0 < division < 0x8000:
+        length, _, _, division = struct.unpack_from(">IHHh", content, 4)
+        if division <= 0:
             raise ValueError("its time is not counted in notes")
-        place = 8 + length
-        while place + 8 <= len(content):
-            kind, size = (
-                content[place : place + 4],
-                int.from_bytes(content[place + 4 : place + 8], "big"),
-            )
-            if kind == b"MTrk":
-                notes += _track_notes(_MidiTrack(content[place + 8 : place + 8 + size]))
-            place += 8 + size
-    except (OSError, ValueError, struct.error) as error:
-        raise damaged(path, error) from error
+        for track in _tracks(content, 8 + length):
+            notes += _notes(_messages(track))
+    except (ValueError, EOFError, struct.error) as error:
+        raise damaged(path, str(error) or "it ends too early") from error
     return division, sorted(notes)
 
 
-def _track_notes(track: _MidiTrack) -> Iterator[tuple[int, int, int]]:
-    """The notes (start, end, pitch) of one track."""
-    sounding: dict[tuple[int, int], int] = {}  # (channel, pitch) -> start
-    time, status = 0, 0
-    while track.place < len(track.content):
-        time += track.number()
-        if track.content[track.place : track.place + 1] >= b"\x80":
-            (status,) = track.take(1)
-        if status in (0xF0, 0xF7, 0xFF):  # a message with its own length
-            if status == 0xFF:
-                track.take(1)
-            track.take(track.number())
+def _tracks(content: bytes, place: int) -> Iterator[bytes]:
+    """The content of each track; other chunks are passed over, as the standard demands."""
+    while place + 8 <= len(content):
+        kind, size = struct.unpack_from(">4sI", content, place)
+        place += 8
+        if kind == b"MTrk":
+            if place + size > len(content):
+                raise EOFError
+            yield content[place : place + size]
+        place += size
+
+
+def _messages(track: bytes) -> list[Any]:
+    """mido's messages of a track up to its end; some programs write bytes after that."""
+    import mido
+
+    ends = []  # the same three bytes may be part of a text, so that not each is the end
+    end = track.find(END_OF_TRACK)
+    while end >= 0:
+        ends.append(end + len(END_OF_TRACK))
+        end = track.find(END_OF_TRACK, end + 1)
+    problem: Exception = ValueError()
+    for end in [*ends, len(track)]:
+        header = struct.pack(">4sIHHH4sI", b"MThd", 6, 1, 1, 96, b"MTrk", end)
+        try:
+            # clip: take numbers above 127 for 127, where only 0 to 127 are allowed
+            return mido.MidiFile(file=io.BytesIO(header + track[:end]), clip=True).tracks[0]
+        except (OSError, EOFError, ValueError, LookupError, TypeError, struct.error,
+                mido.KeySignatureError) as error:  # fmt: skip
+            problem = error
+    raise ValueError(str(problem) or "a track ends too early") from problem
+
+
+def _notes(messages: Iterable[Any]) -> Iterator[Note]:
+    """The notes of one track."""
+    sounding: dict[tuple[int, int], deque[int]] = defaultdict(deque)  # channel, pitch -> starts
+    time = 0
+    for message in messages:
+        time += message.time
+        if message.type not in ("note_on", "note_off") or message.channel == PERCUSSION:
             continue
-        if status < 0x80 or status > 0xF0:
-            raise ValueError("an event has no kind")
-        event, channel = status & 0xF0, status & 0x0F
-        values = track.take(1 if event in (0xC0, 0xD0) else 2)
-        if event not in (0x80, 0x90) or channel == 9:
-            continue
-        key = (channel, values[0])
-        if key in sounding:  # released, or struck again while it sounds
-            start = sounding.pop(key)
-            if time > start:
-                yield start, time, values[0]
-        if event == 0x90 and values[1]:
-            sounding[key] = time
+        starts = sounding[message.channel, message.note]
+        if message.type == "note_on" and message.velocity > 0:
+            starts.append(time)
+        elif starts:
+            yield starts.popleft(), time, message.note
+    for (_, pitch), starts in sounding.items():
+        yield from ((start, time, pitch) for start in starts)
 
 
-def one_voice(notes: Iterable[tuple[int, int, int]], scale: float) -> np.ndarray:
-    """The highest note at each start, as int16 [notes, 2]: (pitch, length in ticks).
+def top_line(notes: Iterable[Note], scale: float) -> np.ndarray:
+    """The highest note at each start, as int64 [notes, 2]: (pitch, length in ticks).
 
-    notes: (start, end, pitch), sorted; times are multiplied by `scale` and rounded. A note lasts
-    until the next one starts; a gap becomes a rest (pitch 0).
+    notes: sorted; times are multiplied by `scale` and rounded. A note lasts until the next one
+    starts, and at least one tick; a gap becomes a rest (pitch 0).
     """
     highest: dict[int, tuple[int, int]] = {}  # start -> (pitch, end)
     for start, end, pitch in notes:
@@ -109,4 +133,4 @@ def one_voice(notes: Iterable[tuple[int, int, int]], scale: float) -> np.ndarray
         line.append((pitch, min(end, following) - start))
         if following > end:
             line.append((0, following - end))
-    return np.array(line, np.int16).reshape(-1, 2)
+    return np.array(line, np.int64).reshape(-1, 2)

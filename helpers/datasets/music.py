@@ -17,9 +17,7 @@ from helpers.datasets import midi, sources
 from helpers.datasets.formats import Arrays, damaged, read_arrays, read_packed_json
 from helpers.datasets.registry import find
 from helpers.datasets.splits import counts, hold_out
-from helpers.files import BookError, reading
-
-TICKS_PER_QUARTER = 24  # sixteenths are 6 ticks, eighths of a triplet 8
+from helpers.files import reading
 
 
 class Tune(NamedTuple):
@@ -96,16 +94,16 @@ def load_tunes(name: str = "tunes", *, verbose: bool = True) -> TuneSet:
         train, test_tunes = parts[False], parts[True]
         source = sources.embedded_source(entry)
     else:
-        ticks = TICKS_PER_QUARTER
+        ticks = midi.TICKS_PER_QUARTER
         folder = sources.named_folder(entry, "the MIDI files cs1-1pre.mid to cs6-6gig.mid")
-        paths = sorted(
-            path for path in folder.rglob("*") if path.suffix.lower() in (".mid", ".midi")
-        )
+        paths = [path for path in sorted(folder.rglob("*")) if _is_midi(path)]
         if len(paths) < 2:
             raise sources.DatasetUnavailable(
                 f"{folder} has fewer than two MIDI files: see {entry.url}."
             )
-        train, test_tunes = hold_out([_midi_tune(path) for path in paths])
+        train, test_tunes = hold_out(
+            [Tune(path.stem, "", "", "", midi.read_melody(path)) for path in paths]
+        )
         source = f"{len(paths)} MIDI files, {entry.publisher}; {sources.UNKNOWN}"
     tunes = TuneSet(name, tuple(train), tuple(test_tunes), ticks, source)
     if verbose:
@@ -113,13 +111,9 @@ def load_tunes(name: str = "tunes", *, verbose: bool = True) -> TuneSet:
     return tunes
 
 
-def _midi_tune(path: Path) -> Tune:
-    """The top line of a MIDI file."""
-    division, notes = midi.read_midi(path)
-    line = midi.one_voice(notes, TICKS_PER_QUARTER / division)
-    if not len(line):
-        raise BookError(f"{path.name} in {path.parent} has no notes: remove it.")
-    return Tune(path.stem, "", "", "", line)
+def _is_midi(path: Path) -> bool:
+    """True for MIDI files; not for the hidden ones that some systems put beside a file."""
+    return path.suffix.lower() in (".mid", ".midi") and not path.name.startswith(".")
 
 
 @reading()
