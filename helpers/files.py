@@ -7,7 +7,9 @@ import difflib
 import hashlib
 import json
 import os
+import platform
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 DATA = ROOT / "data"
 """Everything that comes with the book: embedded data, released weights, recorded results."""
+
+
+PARTIAL = ".partial-"  # how the names of files begin that are still being written
+A_DAY = 24 * 60 * 60  # seconds
 
 
 class BookError(Exception):
@@ -70,13 +76,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     If the block raises or the process dies, `path` is untouched: a reader never meets half a file,
     and two processes that write the same file at once each leave a whole one. The temporary name
-    keeps the suffixes of `path`, because some libraries choose a format by them.
+    keeps the suffixes of `path`, because some libraries choose a format by them. What killed
+    processes left in the same folder is removed.
     """
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        suffixes = "".join(path.suffixes)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=suffixes)
+        _remove_left_over(path.parent)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f"{PARTIAL}{_this_process()}-", suffix="".join(path.suffixes)
+        )
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -95,6 +104,40 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _this_process() -> str:
+    """A name of this machine and the number of this process."""
+    return f"{hashlib.sha256(platform.node().encode()).hexdigest()[:8]}-{os.getpid()}"
+
+
+def _remove_left_over(folder: Path) -> None:
+    """Remove the temporary files in `folder` whose process has died.
+
+    Of processes on other machines, which share the folder, nobody knows; their files go when
+    nothing has been written to them for a day.
+    """
+    machine = _this_process().split("-")[0]
+    for path in folder.glob(f"{PARTIAL}*"):
+        with contextlib.suppress(OSError):  # another process may have removed it
+            owner, _, rest = path.name.removeprefix(PARTIAL).partition("-")
+            number = rest.partition("-")[0]
+            if owner == machine and number.isdecimal() and os.name == "posix":
+                is_dead = not _is_running(int(number))
+            else:
+                is_dead = time.time() - path.stat().st_mtime > A_DAY
+            if is_dead:
+                path.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it belongs to somebody else
+        return True
+    return True
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON with a stable layout, atomically."""
     with atomic_path(path) as temporary:
@@ -103,11 +146,13 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; raises BookError when it is missing or damaged."""
+    """Read a JSON file; raises BookError when it is missing, damaged or not to be read."""
+    if not path.exists():
+        raise BookError(f"{path.name} is missing from {path.parent}.")
+    with reading():
+        content = path.read_bytes()
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BookError(f"{path.name} is missing from {path.parent}.") from error
+        return json.loads(content.decode("utf-8"))
     except ValueError as error:
         raise BookError(
             f"{path.name} is damaged ({error}): restore it from the repository."

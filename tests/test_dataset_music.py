@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import mido
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from made_up import (
     Server,
     Trap,
+    is_one_sentence,
     reusing_the_folder,
     serve,
 )
@@ -77,27 +79,31 @@ def test_jsb_chorales_that_are_not(tmp_path: Path, grids: list[Any]) -> None:
         music.read_jsb_chorales(tmp_path / "a.npz")
 
 
-def midi_number(value: int) -> bytes:
-    digits = [value & 0x7F]
-    while value := value >> 7:
-        digits.insert(0, value & 0x7F | 0x80)
-    return bytes(digits)
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">4sI", kind, len(content)) + content
+
+
+def midi_bytes(*tracks: bytes, division: int = 96) -> bytes:
+    """A MIDI file of tracks as they stand in it."""
+    header = struct.pack(">HHh", 1, len(tracks), division)
+    return chunk(b"MThd", header) + b"".join(chunk(b"MTrk", track) for track in tracks)
+
+
+END = b"\x00\xff\x2f\x00"
+NOTE = b"\x00\x90\x3c\x40\x60\x80\x3c\x00"  # pitch 60 for 96 ticks
 
 
 def midi_file(path: Path, notes: list[tuple[int, int, int]], division: int = 96) -> Path:
-    """A MIDI file of notes (start, end, pitch), using running status, and ends as silent starts."""
+    """A MIDI file of notes (start, end, pitch), written by mido."""
     events = sorted(
         [(end, 0, pitch) for _, end, pitch in notes]
         + [(start, 64, pitch) for start, _, pitch in notes]
     )
-    track, time = bytearray(b"\x00\xff\x03\x04cell\x00\xc0\x2a"), 0
-    for number, (when, loudness, pitch) in enumerate(events):
-        track += midi_number(when - time) + (b"\x90" if number == 0 else b"")
-        track += bytes([pitch, loudness])
+    track, time = mido.MidiTrack([mido.MetaMessage("track_name", name="cell")]), 0
+    for when, loudness, pitch in events:
+        track.append(mido.Message("note_on", note=pitch, velocity=loudness, time=when - time))
         time = when
-    track += b"\x00\xff\x2f\x00"
-    header = struct.pack(">4sIHHH", b"MThd", 6, 1, 1, division)
-    path.write_bytes(header + struct.pack(">4sI", b"MTrk", len(track)) + track)
+    mido.MidiFile(tracks=[track], ticks_per_beat=division).save(path)
     return path
 
 
@@ -114,8 +120,8 @@ def test_midi_round_trip(tmp_path: Path, steps: list[tuple[int, int, int]]) -> N
     for gap, length, pitch in steps:
         notes.append((time + gap, time + gap + length, pitch))
         time += gap + length
-    assert midi.read_midi(midi_file(tmp_path / "a.mid", notes)) == (96, notes)
-    line = midi.one_voice(notes, 1.0)
+    assert midi.read_notes(midi_file(tmp_path / "a.mid", notes)) == (96, notes)
+    line = midi.top_line(notes, 1.0)
     assert (line[:, 1] > 0).all()
     assert line[:, 1].sum() == notes[-1][1] - notes[0][0]  # time is neither lost nor made
     assert [pitch for pitch, _ in line.tolist() if pitch] == [pitch for _, _, pitch in notes]
@@ -130,16 +136,110 @@ def test_damaged_midi_is_one_sentence_or_read(tmp_path: Path, data: st.DataObjec
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        division, notes = midi.read_midi(path)
+        division, notes = midi.read_notes(path)
     except BookError as error:
         assert "damaged" in str(error)
     else:
-        assert division > 0 and all(start < end for start, end, _ in notes)
+        assert division > 0 and all(start <= end for start, end, _ in notes)
 
 
-def test_one_voice_takes_the_top_note_and_keeps_rests() -> None:
+@pytest.mark.parametrize(
+    ("content", "notes"),
+    [
+        # bytes after the end of a track, of a file, and between tracks
+        (midi_bytes(NOTE + END + b"\x00\x90\x3e\x40\x60\x80\x3e\x00"), [(0, 96, 60)]),
+        (midi_bytes(NOTE + END + b"\xff\xff\xff"), [(0, 96, 60)]),
+        (midi_bytes(NOTE + END) + b"junk", [(0, 96, 60)]),
+        (midi_bytes(b"", NOTE + END).replace(b"MTrk\0\0\0\0", chunk(b"XFIH", b"abcd")),
+         [(0, 96, 60)]),
+        (midi_bytes(NOTE), [(0, 96, 60)]),  # no end at all
+        (midi_bytes(b"\x00\xff\x01\x04a" + END[1:] + NOTE + END), [(0, 96, 60)]),  # a text
+        # tempo and meter in the middle of a note
+        (midi_bytes(b"\x00\xff\x51\x03\x07\xa1\x20" + NOTE[:4]
+                    + b"\x30\xff\x51\x03\x03\xd0\x90\x00\xff\x58\x04\x03\x02\x18\x08"
+                    + b"\x30\x80\x3c\x00" + END), [(0, 96, 60)]),
+        # never released: until the end of the track
+        (midi_bytes(NOTE[:4] + b"\x60\x90\x3e\x40\x60\x80\x3e\x00\x60" + END[1:]),
+         [(0, 288, 60), (96, 192, 62)]),
+        # one pitch twice at a time, on one channel and on two
+        (midi_bytes(NOTE[:4] + b"\x30\x90\x3c\x40\x30\x80\x3c\x00\x30\x80\x3c\x00" + END),
+         [(0, 96, 60), (48, 144, 60)]),
+        (midi_bytes(NOTE[:4] + b"\x30\x91\x3c\x40\x30\x81\x3c\x00\x30\x80\x3c\x00" + END),
+         [(0, 144, 60), (48, 96, 60)]),
+        # struck again in the tick of its release, in either order
+        (midi_bytes(NOTE + NOTE + END), [(0, 96, 60), (96, 192, 60)]),
+        (midi_bytes(NOTE[:4] + b"\x60\x90\x3c\x40\x00\x80\x3c\x00\x60\x80\x3c\x00" + END),
+         [(0, 96, 60), (96, 192, 60)]),
+        (midi_bytes(NOTE[:4] + b"\x00\x80\x3c\x00" + END), [(0, 0, 60)]),  # no length
+        (midi_bytes(NOTE.replace(b"\x90", b"\x99").replace(b"\x80", b"\x89") + END), []),  # drums
+        (midi_bytes(NOTE.replace(b"\x60\x80", b"\xff\xff\xff\x7f\x80") + END),
+         [(0, 2**28 - 1, 60)]),
+        (midi_bytes(NOTE + END, b"\x30" + NOTE[1:] + END), [(0, 96, 60), (48, 144, 60)]),
+    ],
+)  # fmt: skip
+def test_odd_midi_files(tmp_path: Path, content: bytes, notes: list[tuple[int, int, int]]) -> None:
+    (tmp_path / "a.mid").write_bytes(content)
+    assert midi.read_notes(tmp_path / "a.mid") == (96, notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not a MIDI file"), (b"no music", "not a MIDI file"),
+        (midi_bytes(NOTE + END)[:-9], "ends too early"),
+        (midi_bytes(NOTE + END, division=-6360), "not counted in notes"),
+        (midi_bytes(NOTE + END, division=0), "not counted in notes"),
+    ],
+)  # fmt: skip
+def test_no_midi_files(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "a.mid").write_bytes(content)
+    with pytest.raises(BookError, match=rf"a\.mid .* damaged .*{words}") as error:
+        midi.read_notes(tmp_path / "a.mid")
+    assert is_one_sentence(error)
+
+
+def test_a_very_long_rest_is_one_sentence(tmp_path: Path) -> None:
+    """Lengths are int16; once this was an OverflowError."""
+    path = midi_file(tmp_path / "a.mid", [(0, 96, 60), (200_000, 200_096, 62)])
+    with pytest.raises(BookError, match=r"a\.mid .* a rest of 2,082 quarters") as error:
+        midi.read_melody(path)
+    assert is_one_sentence(error)
+
+
+@reusing_the_folder
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 8), st.integers(1, 8), st.integers(30, 90)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_files_that_music21_writes(tmp_path: Path, steps: list[tuple[int, int, int]]) -> None:
+    """Notes (start, length, pitch) in eighths that may overlap, with a tempo and two meters."""
+    from music21 import meter, note, stream, tempo
+
+    voices: dict[int, list[tuple[int, int]]] = {}
+    for start, length, pitch in steps:  # music21 itself loses overlapping notes of one pitch
+        taken = voices.setdefault(pitch, [])
+        if all(start + length <= one or one + other <= start for one, other in taken):
+            taken.append((start, length))
+    part = stream.Stream([meter.TimeSignature("6/8"), tempo.MetronomeMark(number=90)])
+    part.insert(3, meter.TimeSignature("3/4"))
+    part.insert(2, tempo.MetronomeMark(number=60))
+    for pitch, taken in voices.items():
+        for start, length in taken:
+            part.insert(start / 2, note.Note(pitch, quarterLength=length / 2))
+    part.write("midi", fp=tmp_path / "a.mid")
+    division, notes = midi.read_notes(tmp_path / "a.mid")
+    written = sorted((s, s + n, pitch) for pitch, taken in voices.items() for s, n in taken)
+    shift = notes[0][0] - written[0][0] * division // 2  # music21 puts some silence before
+    expected = [(s * division // 2 + shift, e * division // 2 + shift, p) for s, e, p in written]
+    assert notes == expected
+
+
+def test_the_top_line_takes_the_top_note_and_keeps_rests() -> None:
     notes = sorted([(0, 96, 50), (0, 48, 62), (96, 192, 64), (288, 300, 65)])
-    line = midi.one_voice(notes, 24 / 96)
+    line = midi.top_line(notes, 24 / 96)
     assert line.tolist() == [[62, 12], [0, 12], [64, 24], [0, 24], [65, 3]]
 
 
@@ -154,6 +254,11 @@ def test_cello_suites() -> None:
     assert (len(suites.train), len(suites.test)) == (11, 1)
     assert suites.test[0].title == "cs09" and suites.ticks_per_quarter == 24
     assert suites.test[0].notes.tolist() == [[49, 24], [50, 12]]
+    (folder / "._cs00.mid").write_bytes(b"what macOS writes")
+    assert len(datasets.load_tunes("cello_suites", verbose=False).train) == 11
+    (folder / "cs00.mid").write_bytes(midi_bytes(END))
+    with pytest.raises(BookError, match=r"cs00\.mid .* has no notes"):
+        datasets.load_tunes("cello_suites")
     (folder / "cs00.mid").write_bytes(b"no music")
     with pytest.raises(BookError, match=r"cs00\.mid .* damaged"):
         datasets.load_tunes("cello_suites")

@@ -45,15 +45,6 @@ def test_embedded_images_are_what_the_registry_says(name: str) -> None:
         assert counts.min() > 0.6 * counts.mean()
 
 
-@pytest.mark.parametrize("name", EMBEDDED_IMAGES)
-def test_no_test_picture_is_a_training_picture(name: str) -> None:
-    images = loaded(name)
-    train = {picture.tobytes() for picture in images.x_train}
-    repeated = sum(picture.tobytes() in train for picture in images.x_test)
-    assert repeated == (0 if name != "fashion_mnist" else repeated)
-    assert repeated < 20
-
-
 def test_the_line_says_exactly_what_was_loaded(capsys: pytest.CaptureFixture[str]) -> None:
     datasets.load("mnist")
     assert capsys.readouterr().out == (

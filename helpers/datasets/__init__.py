@@ -13,12 +13,13 @@ here.
 from helpers.datasets.images import Attribute, ImageSet, load, scale
 from helpers.datasets.music import Chorale, ChoraleSet, Tune, TuneSet, load_chorales, load_tunes
 from helpers.datasets.points import PointSet, load_moons
-from helpers.datasets.registry import REGISTRY, DataSet, SourceFile, choose_dataset
+from helpers.datasets.registry import REGISTRY, DataSet, SourceFile, choose_dataset, is_publishable
 from helpers.datasets.sources import DatasetUnavailable
+from helpers.datasets.splits import require_disjoint
 from helpers.datasets.text import TextSet, load_text
 
 __all__ = [
     "REGISTRY", "Attribute", "Chorale", "ChoraleSet", "DataSet", "DatasetUnavailable", "ImageSet",
-    "PointSet", "SourceFile", "TextSet", "Tune", "TuneSet", "choose_dataset", "load",
-    "load_chorales", "load_moons", "load_text", "load_tunes", "scale",
+    "PointSet", "SourceFile", "TextSet", "Tune", "TuneSet", "choose_dataset", "is_publishable",
+    "load", "load_chorales", "load_moons", "load_text", "load_tunes", "require_disjoint", "scale",
 ]  # fmt: skip

@@ -91,10 +91,14 @@ def _messages(track: bytes) -> list[Any]:
         header = struct.pack(">4sIHHH4sI", b"MThd", 6, 1, 1, 96, b"MTrk", end)
         try:
             # clip: take numbers above 127 for 127, where only 0 to 127 are allowed
-            return mido.MidiFile(file=io.BytesIO(header + track[:end]), clip=True).tracks[0]
+            file = mido.MidiFile(file=io.BytesIO(header + track[:end]), clip=True)
         except (OSError, EOFError, ValueError, LookupError, TypeError, struct.error,
                 mido.KeySignatureError) as error:  # fmt: skip
             problem = error
+        else:
+            messages = file.tracks[0]
+            if end == len(track) or messages[-1].type == "end_of_track":
+                return messages
     raise ValueError(str(problem) or "a track ends too early") from problem
 
 

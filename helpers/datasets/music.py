@@ -16,7 +16,7 @@ import numpy as np
 from helpers.datasets import midi, sources
 from helpers.datasets.formats import Arrays, damaged, read_arrays, read_packed_json
 from helpers.datasets.registry import find
-from helpers.datasets.splits import counts, hold_out
+from helpers.datasets.splits import TINY, TINY_NOTE, counts, hold_out, is_tiny
 from helpers.files import reading
 
 
@@ -105,6 +105,8 @@ def load_tunes(name: str = "tunes", *, verbose: bool = True) -> TuneSet:
             [Tune(path.stem, "", "", "", midi.read_melody(path)) for path in paths]
         )
         source = f"{len(paths)} MIDI files, {entry.publisher}; {sources.UNKNOWN}"
+    if is_tiny():
+        train, test_tunes, source = train[: TINY[0]], test_tunes[: TINY[1]], source + TINY_NOTE
     tunes = TuneSet(name, tuple(train), tuple(test_tunes), ticks, source)
     if verbose:
         print(tunes)
@@ -138,6 +140,8 @@ def load_chorales(name: str = "chorales", *, verbose: bool = True) -> ChoraleSet
         }
         train, test = numbered["train"] + numbered["valid"], numbered["test"]
         source = f"{entry.publisher}, {entry.licence}; {sources.VERIFIED}"
+    if is_tiny():
+        train, test, source = train[: TINY[0]], test[: TINY[1]], source + TINY_NOTE
     chorales = ChoraleSet(name, tuple(train), tuple(test), source)
     if verbose:
         print(chorales)

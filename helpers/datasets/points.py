@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.datasets.registry import find
+from helpers.datasets.splits import TINY, TINY_NOTE, is_tiny
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,8 +31,11 @@ def load_moons(seed: int = 0, items: int = 30_000, *, verbose: bool = True) -> P
     from sklearn.datasets import make_moons
 
     entry = find("moons", "points")
+    note = ""
+    if is_tiny():
+        items, note = min(items, TINY[0]), TINY_NOTE
     points, moon = make_moons(items, noise=0.05, random_state=seed)
-    source = f"seed {seed}, {entry.publisher}"
+    source = f"seed {seed}, {entry.publisher}{note}"
     moons = PointSet("moons", points.astype(np.float32), moon.astype(np.int64), source)
     if verbose:
         print(moons)

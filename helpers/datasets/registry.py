@@ -298,6 +298,16 @@ def choose_dataset(default: str, alternatives: Iterable[str] = ()) -> str:
     return choose("data set for this notebook", wanted, shown)
 
 
+def is_publishable(name: str) -> bool:
+    """Whether pictures of a set, and weights trained on it, may be shown and shared.
+
+    Those of "folder:PATH" may not: nobody but the reader knows whose they are.
+    """
+    return (
+        not name.startswith("folder:") and REGISTRY[choose("data set", name, REGISTRY)].publishable
+    )
+
+
 def find(name: str, kind: str) -> DataSet:
     """The registry's entry of this name; raises BookError unless it is of this kind."""
     entry = REGISTRY[choose("data set", name, REGISTRY)]

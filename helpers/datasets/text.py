@@ -14,11 +14,14 @@ from typing import Any
 from helpers.datasets import sources
 from helpers.datasets.formats import damaged, read_packed_json
 from helpers.datasets.registry import find
-from helpers.datasets.splits import counts, hold_out
+from helpers.datasets.splits import TINY, TINY_NOTE, counts, hold_out, is_tiny
 from helpers.files import reading
 
 MISSING = ("", "nan", "none", "null", "n/a", "na")
 """How tables write that a value is not known, in small letters."""
+
+
+TINY_LENGTH = 20_000  # characters of each text under the budget tiny
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,12 +66,20 @@ def load_text(name: str, *, verbose: bool = True) -> TextSet:
         texts, note = (read_recipes if name == "recipes" else read_wine_reviews)(path)
         train, test = hold_out(texts)
         source = f"{path.name}, {entry.publisher}, {entry.licence}; {note}"
+    if is_tiny():
+        train, test = _few(train, TINY[0]), _few(test, TINY[1])
+        source += TINY_NOTE
     titles_train, texts_train = zip(*train, strict=True)
     titles_test, texts_test = zip(*test, strict=True)
     loaded = TextSet(name, texts_train, texts_test, titles_train, titles_test, source)
     if verbose:
         print(loaded)
     return loaded
+
+
+def _few(texts: list[tuple[str, str]], limit: int) -> list[tuple[str, str]]:
+    """The beginnings of the first texts."""
+    return [(title, text[:TINY_LENGTH]) for title, text in texts[:limit]]
 
 
 def _decode(path: Path, content: bytes) -> str:
