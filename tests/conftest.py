@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,27 @@ def server() -> Iterator[Server]:
     running.release.set()
     running.httpd.shutdown()
     running.httpd.server_close()
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder of the user nobody, who then runs the test: to root, permissions mean nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        if os.geteuid() != 0:
+            yield Path(name)
+            return
+        # nobody may not be allowed to read Python itself: import now what is imported late
+        import mido  # noqa: F401
+        from PIL import Image, ImageOps  # noqa: F401
+
+        Image.init()
+        codecs.lookup("cp437")  # zipfile decodes names with it
+        os.chown(name, 65534, 65534)
+        os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(0)
 
 
 @pytest.fixture

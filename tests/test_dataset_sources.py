@@ -7,25 +7,32 @@ import gzip
 import os
 import stat
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from made_up import (
     Server,
+    encoded,
     is_one_sentence,
+    plain,
     reusing_the_folder,
     sha,
+    small_arrays,
     tar_of,
     zip_of,
 )
 
+from helpers import datasets
 from helpers.datasets import (
     DatasetUnavailable,
     SourceFile,
@@ -34,13 +41,32 @@ from helpers.datasets import (
     pictures,
     sources,
 )
-from helpers.files import BookError
+from helpers.files import BookError, cache_folder
 
 # ---------------------------------------------------------------- fetching
 
 
 def leftovers() -> list[str]:
     return sorted(path.name for path in sources.downloads_folder().iterdir())
+
+
+def test_a_killed_download_is_cleared_away_by_the_next(server: Server) -> None:
+    server.pages["/a"] = b"digits" * 1000
+    source = SourceFile("a.bin", sha(server.pages["/a"]), server.url("/a"))
+    code = (
+        "import os, threading\n"
+        "from helpers.datasets import SourceFile, sources\n"
+        "threading.Timer(1, os._exit, [1]).start()\n"
+        f"sources.fetch({source!r}, 'some set')"
+    )
+    server.hang.set()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT)
+    assert done.returncode == 1
+    assert [name[:9] for name in leftovers()] == [".partial-"]
+    server.hang.clear()
+    server.release.set()
+    sources.fetch(source, "some set")
+    assert leftovers() == ["a.bin"]
 
 
 def test_a_file_is_fetched_once_and_checked(server: Server) -> None:
@@ -94,6 +120,89 @@ def test_a_full_disk_is_one_sentence(server: Server, monkeypatch: pytest.MonkeyP
         sources.fetch(SourceFile("a.bin", "", server.url("/a")), "some set")
     assert is_one_sentence(error) and not isinstance(error.value, DatasetUnavailable)
     assert leftovers() == []
+
+
+# ---------------------------------------------------------------- permissions
+
+
+@pytest.fixture
+def locked(as_nobody: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder whose permissions a test takes away; the cache is in it."""
+    monkeypatch.setenv("GENBOOK_CACHE", str(as_nobody / "cache"))
+    yield as_nobody
+    as_nobody.chmod(0o755)
+    for folder, _, _ in os.walk(as_nobody):  # from the top, so that each can be entered
+        for path in Path(folder).iterdir():
+            path.chmod(0o755)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o555])
+def test_a_cache_that_cannot_be_used_is_one_sentence(locked: Path, mode: int) -> None:
+    cache_folder().chmod(mode)
+    for name in ("cifar10", "celeba", "mnist_full"):
+        with pytest.raises(BookError) as error:
+            datasets.load(name)
+        assert is_one_sentence(error) and str(locked) in str(error.value)
+    with pytest.raises(BookError) as error:
+        datasets.load_text("tiny_shakespeare")
+    assert is_one_sentence(error)
+
+
+def test_a_read_only_cache_still_serves(locked: Path) -> None:
+    """A class may share one that the teacher filled."""
+    np.savez(cache_folder() / "cifar10.npz", **small_arrays())  # type: ignore[arg-type]
+    cache_folder().chmod(0o555)
+    assert len(datasets.load("cifar10", verbose=False).x_train) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "load"),
+    [
+        ("cifar10.npz", lambda: datasets.load("cifar10")),
+        ("downloads/mnist.npz", lambda: datasets.load("mnist_full")),
+        ("wine_reviews/winemag-data-130k-v2.csv", lambda: datasets.load_text("wine_reviews")),
+        ("recipes/full_format_recipes.json", lambda: datasets.load_text("recipes")),
+        ("downloads/tinyshakespeare.txt", lambda: datasets.load_text("tiny_shakespeare")),
+        ("downloads/Jsb16thSeparated.npz", lambda: datasets.load_chorales("jsb_chorales")),
+        ("celeba/list_attr_celeba.txt", lambda: datasets.load("celeba")),
+    ],
+)
+def test_files_that_may_not_be_read_are_one_sentence(
+    locked: Path, name: str, load: Callable[[], Any]
+) -> None:
+    path = cache_folder() / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"content")
+    path.chmod(0)
+    with pytest.raises(BookError, match="Permission denied") as error:
+        load()
+    assert is_one_sentence(error) and str(path) in str(error.value)
+    assert "damaged" not in str(error.value) and "delete" not in str(error.value)
+
+
+def test_midi_files_and_pictures_that_may_not_be_read(
+    locked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENBOOK_CELLO_SUITES", str(locked))
+    for number in range(20):
+        (locked / f"{number}.mid").write_bytes(b"content")
+        (locked / f"{number}.png").write_bytes(encoded(plain((number, 0, 0))))
+    (locked / "0.mid").chmod(0)
+    with pytest.raises(BookError, match=r"0\.mid cannot be read .Permission denied"):
+        datasets.load_tunes("cello_suites")
+    (locked / "0.png").chmod(0)
+    images = datasets.load(f"folder:{locked}", verbose=False)
+    assert "1 of 20 left out as damaged (first 0.png: Permission denied)" in images.source
+    locked.chmod(0)
+    with pytest.raises(BookError, match="Permission denied"):
+        datasets.load(f"folder:{locked / 'inner'}")
+
+
+def test_a_named_folder_of_an_unknown_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENBOOK_CELEBA", "~no-such-user-here/faces")
+    with pytest.raises(BookError, match="home folder is unknown") as error:
+        datasets.load("celeba")
+    assert is_one_sentence(error)
 
 
 # ---------------------------------------------------------------- archives

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pwd
 import threading
 from pathlib import Path
 
@@ -64,6 +65,66 @@ def test_atomic_path_keeps_the_old_file_when_the_block_fails(tmp_path: Path) -> 
         raise ZeroDivisionError
     assert target.read_text() == "old"
     assert list(tmp_path.glob(".partial-*")) == []
+
+
+@pytest.mark.parametrize("named", ["~no-such-user-here/cache", None])
+def test_a_home_folder_that_nobody_knows_gives_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, named: str | None
+) -> None:
+    """Of a user without an entry, or of one whose name is misspelt."""
+    monkeypatch.delenv("HOME", raising=False)
+    if named is None:
+        monkeypatch.delenv("GENBOOK_CACHE")
+        monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # KeyError, as for an unknown user
+    else:
+        monkeypatch.setenv("GENBOOK_CACHE", named)
+    with pytest.raises(BookError, match="set GENBOOK_CACHE to a folder that you can write to"):
+        files.cache_folder()
+
+
+def test_own_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.own_path("~/cats") == tmp_path / "cats"
+    with pytest.raises(BookError, match="home folder is unknown: write it in full"):
+        files.own_path("~no-such-user-here/cats")
+
+
+def test_reading_gives_one_sentence_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(BookError, match=r"none cannot be read \(No such") as error, files.reading():
+        (tmp_path / "none").read_bytes()
+    assert str(tmp_path) in str(error.value)
+
+    @files.reading()
+    def of_a_folder() -> bytes:
+        return tmp_path.read_bytes()
+
+    with pytest.raises(BookError, match="Is a directory"):
+        of_a_folder()
+    with pytest.raises(BookError, match="Is a directory"):
+        files.read_json(tmp_path)
+
+
+def test_what_killed_processes_leave_is_removed(run_python: RunPython, tmp_path: Path) -> None:
+    """Their files once piled up, 123 MB each; those of living ones and of other machines stay."""
+    code = (
+        "import os, sys; from pathlib import Path; from helpers.files import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half'); os._exit(1)"
+    )
+    target = tmp_path / "file.txt"
+    for _ in range(2):
+        assert run_python("-c", code, str(target)).returncode == 1
+        assert len(list(tmp_path.glob(".partial-*"))) == 1  # the second removed the first's
+    elsewhere, old = tmp_path / ".partial-other-1-x.npz", tmp_path / ".partial-vwxyz.npz"
+    for path in (elsewhere, old):
+        path.write_text("half")
+    os.utime(old, (0, 0))
+    with files.atomic_path(tmp_path / "a") as ours:
+        ours.write_text("")
+        with files.atomic_path(target) as temporary:
+            temporary.write_text("whole")
+            assert ours.exists()
+    assert sorted(tmp_path.iterdir()) == [elsewhere, tmp_path / "a", target]
 
 
 def test_atomic_path_survives_a_killed_process(run_python: RunPython, tmp_path: Path) -> None:
