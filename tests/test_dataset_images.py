@@ -347,6 +347,93 @@ def test_a_wrong_attribute_list_is_refused(tmp_path: Path, text: str) -> None:
         published.read_attributes(tmp_path / "list.txt")
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("1", "-1"), [1, 0]), (("1", "0"), [1, 0]), (("1.0", "-1.0"), [1, 0]),
+        (("True", "False"), [1, 0]), (("yes", "NO"), [1, 0]),
+    ],
+)  # fmt: skip
+def test_spellings_of_yes_and_no(
+    tmp_path: Path, words: tuple[str, str], expected: list[int]
+) -> None:
+    for path, between in ((tmp_path / "a.csv", ","), (tmp_path / "a.txt", " ")):
+        rows = [["image_id", "Young", "Male"], ["000001.jpg", *words], ["000002.jpg", *words]]
+        path.write_text("\n".join(between.join(row) for row in rows))
+        names, values = published.read_attributes(path)
+        assert names == ["Young", "Male"] and values["000002.jpg"].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("image_id,A,B\n1.jpg,1,nan\n2.jpg,1,1\n", r"row of 1\.jpg has the value 'nan'"),
+        ("image_id,A,B\n1.jpg,1,\n2.jpg,1,1\n", r"row of 1\.jpg has the value ''"),
+        ("image_id,A,B\n1.jpg,1,?\n2.jpg,1,1\n", r"row of 1\.jpg has the value '\?'"),
+        ("image_id,A,B\n1.jpg,1,-1\n2.jpg,1,0\n", r"row of 2\.jpg has the value '0'"),
+        ("image_id,A,B\n1.jpg,1,1\n1.jpg,0,0\n", r"two rows for 1\.jpg"),
+        ("image_id,A,A\n1.jpg,1,1\n", "two columns have the same name"),
+        ("image_id,A,B\n1.jpg,1\n", r"row of 1\.jpg has 1 values for 2"),
+    ],
+)
+def test_attributes_that_are_neither_yes_nor_no(tmp_path: Path, text: str, words: str) -> None:
+    """An unknown value was once taken for "no"."""
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(BookError, match=words) as error:
+        published.read_attributes(tmp_path / "list.csv")
+    assert is_one_sentence(error)
+
+
+def test_a_list_that_was_cut_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("3\nBlond_Hair\n000001.jpg 1\n000002.jpg -1\n")
+    with pytest.raises(BookError, match="announces 3 rows and has 2"):
+        published.read_attributes(tmp_path / "list.txt")
+
+
+def test_of_aligned_and_wild_pictures_the_aligned_ones_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENBOOK_CELEBA", str(celeba_folder(tmp_path / "faces", "txt")))
+    wild = tmp_path / "faces" / "img_celeba"
+    wild.mkdir()
+    for number in CELEBA_ROWS:
+        (wild / f"{number:06d}.jpg").write_bytes(encoded(plain((250, 250, 250)), "JPEG"))
+    faces = datasets.load("celeba", verbose=False)
+    assert len(faces.x_train) == 3 and faces.x_train[..., 0].max() < 10
+    # two folders, neither of them the one that the book knows
+    (tmp_path / "faces" / "img_align_celeba").rename(tmp_path / "faces" / "aligned")
+    (cache_folder() / "celeba.npz").unlink()
+    with pytest.raises(BookError, match=r"aligned/000001\.jpg and img_celeba/000001\.jpg") as error:
+        datasets.load("celeba")
+    assert is_one_sentence(error)
+
+
+def test_pictures_without_a_row_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = celeba_folder(tmp_path / "faces", "txt")
+    monkeypatch.setenv("GENBOOK_CELEBA", str(folder))
+    for number in (4, 5):
+        picture = encoded(plain((4, 4, 4)), "JPEG")
+        (folder / "img_align_celeba" / f"{number:06d}.jpg").write_bytes(picture)
+    datasets.load("celeba")
+    line = capsys.readouterr().out
+    assert "; 2 pictures left out that list_attr_celeba.txt does not name; " in line
+    datasets.load("celeba")  # from the cache
+    assert capsys.readouterr().out == line
+
+
+def test_a_damaged_picture_of_a_published_set_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = celeba_folder(tmp_path / "faces", "txt")
+    monkeypatch.setenv("GENBOOK_CELEBA", str(folder))
+    (folder / "img_align_celeba" / "000002.jpg").write_bytes(b"no picture")
+    with pytest.raises(BookError, match=r"img_align_celeba/000002\.jpg cannot be read") as error:
+        datasets.load("celeba")
+    assert is_one_sentence(error) and not (cache_folder() / "celeba.npz").exists()
+
+
 @pytest.mark.parametrize("name", ["celeba", "bricks"])
 def test_sets_behind_a_login_say_where_to_put_them(name: str) -> None:
     with pytest.raises(DatasetUnavailable) as error:
