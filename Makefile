@@ -12,8 +12,9 @@ BUDGET ?= cpu
 DATASET ?=
 SEED ?= 0
 NB ?=
+ONLY ?=
 
-.PHONY: help book site serve lab test units nbval train execute student bench families lint lock clean
+.PHONY: help book site serve lab test units nbval train execute student bench families slips tiny lint lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +62,12 @@ bench: .venv/installed  ## measure speed and memory of the models
 
 families: .venv/installed  ## measure all families on one data set, for the page of that name
 	$(BIN)/python scripts/families.py
+
+slips: .venv/installed  ## plant mistakes [NB=... ONLY="name"], say which check notices each
+	$(BIN)/python scripts/slips.py --write $(if $(ONLY),--only "$(ONLY)") $(NB)
+
+tiny: .venv/installed  ## run notebooks [NB=...] on a few items, through every branch of a full run
+	$(BIN)/python scripts/tiny.py $(NB)
 
 lint: .venv/installed  ## check style, copy the repository's address into the setup cells
 	$(BIN)/python scripts/lint.py

@@ -88,15 +88,14 @@ def needed(cells: Sequence[Cell], check: Cell, also: Collection[int] = ()) -> se
     return found
 
 
-def cells_for(cells: Sequence[Cell], planted: int, also: Collection[int] = ()) -> list[Cell]:
-    """The cells to run for a slip in cell `planted`: the checks that hang on it, their needs."""
-    run: set[int] = set()
-    for check in cells:
-        if check.is_check and check.index >= planted and TRAINING not in check.tags:
-            before = needed(cells, check, also)
-            if planted in before:
-                run |= before
-    return [cell for cell in cells if cell.index in run]
+def checks_of(cells: Sequence[Cell], planted: int, also: Collection[int] = ()) -> list[set[int]]:
+    """For each check that hangs on cell `planted`, in order: indices of the cells that it needs."""
+    checks = [
+        needed(cells, cell, also)
+        for cell in cells
+        if cell.is_check and cell.index >= planted and TRAINING not in cell.tags
+    ]
+    return [indices for indices in checks if planted in indices]
 
 
 @dataclass

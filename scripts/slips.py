@@ -4,22 +4,19 @@ usage: slips.py [--only NAME ...] [--write] [NOTEBOOK ...]
 
 For each slip only those cells are run that lead from it to the checks (scripts/cell_graph.py), in
 a namespace of its own, until a check fails. Then the same cells are run without the slip: they
-must pass. An AssertionError or a BookError counts as noticed; any other error is a crash, which is
-no check. --write keeps which check noticed each slip in tests/slips/<notebook>.noticed.json.
+must pass. A slip of the budget tiny is looked for by a whole run of scripts/tiny.py. An
+AssertionError or a BookError counts as noticed; any other error is a crash, which is no check.
+--write keeps which check noticed each slip in tests/slips/<notebook>.noticed.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import contextlib
-import multiprocessing
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +25,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from helpers.files import BookError  # noqa: E402
-from scripts import cell_graph, notebook_files, slip_catalogue  # noqa: E402
+from scripts import cell_graph, notebook_files, slip_catalogue, tiny  # noqa: E402
+from scripts.in_process import (  # noqa: E402
+    Failure,
+    forget_models,
+    own_processes,
+    run_cell,
+    silence,
+)
 from scripts.slip_catalogue import Slip  # noqa: E402
 
 
@@ -47,60 +51,71 @@ class Outcome:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Failure:
-    """The first error of a run of cells: where, which, and the text of the statement."""
+def run_checks(
+    codes: dict[int, str], checks: Sequence[set[int]], name: str
+) -> tuple[Failure | None, list[int]]:
+    """Run one check after the other, each with the cells that it needs, until a cell fails.
 
-    cell: int
-    error: BaseException
-    statement: str
-
-    @property
-    def is_check(self) -> bool:
-        return isinstance(self.error, AssertionError | BookError)
-
-
-def run_cells(cells: Sequence[cell_graph.Cell], name: str) -> Failure | None:
-    """Run cells one after the other in a fresh namespace until one fails."""
-    namespace: dict[str, Any] = {"__name__": "__main__"}
-    _forget_models()
-    for cell in cells:
-        file = f"<{name}, cell {cell.index}>"
-        try:
-            exec(compile(cell.code, file, "exec"), namespace)
-        except Exception as error:
-            return Failure(cell.index, error, _failing_statement(cell.code, file, error))
-        finally:
-            _close_figures()
-    return None
+    codes: the notebook's code by index of the cell; checks: the cells that each check needs.
+    Returns the failure and the cells that were run. Cells run in the notebook's order: a check
+    that needs one from above the last starts in a fresh namespace.
+    """
+    namespace: dict[str, Any] = {}
+    done: list[int] = []
+    for indices in checks:
+        wanted = sorted(indices.union(done))
+        if not done or wanted[: len(done)] != done:
+            namespace, done = {"__name__": "__main__"}, []
+            forget_models()
+        for index in wanted[len(done) :]:
+            done.append(index)
+            failure = run_cell(codes[index], index, name, namespace)
+            if failure:
+                return failure, done
+    return None, done
 
 
-def _forget_models() -> None:
-    if "keras" in sys.modules:
-        sys.modules["keras"].utils.clear_session()
+def try_quick(notebook: Any, slip: Slip, name: str) -> Outcome:
+    """Plant a slip, run the cells that lead to the checks, then the same without the slip."""
+    started = time.monotonic()
+    planted, index = slip_catalogue.plant(notebook, slip)
+    also = {slip_catalogue.cell_with(notebook, text) for text in slip.needs}
+    cells = cell_graph.code_cells(planted)
+    checks = cell_graph.checks_of(cells, index, also)
+    failure, done = run_checks({cell.index: cell.code for cell in cells}, checks, name)
+    control, _ = run_checks({i: notebook.cells[i].source for i in done}, [set(done)], name)
+    return judged(notebook, slip, failure, control, time.monotonic() - started)
 
 
-def _close_figures() -> None:
-    if "matplotlib.pyplot" in sys.modules:
-        sys.modules["matplotlib.pyplot"].close("all")
+def try_tiny(notebook: Any, slip: Slip, name: str, control: Failure | None) -> Outcome:
+    """Plant a slip and run the whole notebook under tiny; control: what failed without the slip."""
+    started = time.monotonic()
+    planted, _ = slip_catalogue.plant(notebook, slip)
+    failure = run_tiny(planted, name)
+    return judged(notebook, slip, failure, control, time.monotonic() - started)
 
 
-def _failing_statement(code: str, file: str, error: BaseException) -> str:
-    """The statement of the cell that raised, the condition alone if it is an assert."""
-    trace, line = error.__traceback__, 0
-    while trace:
-        if trace.tb_frame.f_code.co_filename == file:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    covering = [
-        node
-        for node in ast.walk(ast.parse(code))
-        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
-    ]
-    if not covering:
-        return ""
-    found = max(covering, key=lambda node: (node.lineno, -(node.end_lineno or 0)))
-    return ast.unparse(found.test if isinstance(found, ast.Assert) else found).split("\n")[0]
+def run_tiny(notebook: Any, name: str) -> Failure | None:
+    """A run under tiny with a cache of its own."""
+    forget_models()
+    with tempfile.TemporaryDirectory() as cache:
+        return tiny.run(notebook, name, Path(cache))
+
+
+def judged(
+    notebook: Any, slip: Slip, failure: Failure | None, control: Failure | None, seconds: float
+) -> Outcome:
+    """What the failures of a notebook with and without the slip say."""
+    if control:
+        return Outcome(slip.name, "control failed", control.text(), "", seconds)
+    if failure is None:
+        return Outcome(slip.name, "missed", "", "", seconds)
+    heading = heading_above(notebook, failure.cell)
+    if failure.is_check or slip.crash:
+        said = isinstance(failure.error, BookError)
+        check = str(failure.error) if said else failure.statement
+        return Outcome(slip.name, "noticed", check, heading, seconds)
+    return Outcome(slip.name, "crashed", failure.text(), heading, seconds)
 
 
 def heading_above(notebook: Any, index: int) -> str:
@@ -115,78 +130,62 @@ def heading_above(notebook: Any, index: int) -> str:
     return lines[-1] if lines else ""
 
 
-def try_slip(notebook: Any, slip: Slip, name: str) -> Outcome:
-    """Plant a slip, run the cells that lead to the checks, then the same without the slip."""
-    started = time.monotonic()
-    planted, index = slip_catalogue.plant(notebook, slip)
-    also = {slip_catalogue.cell_with(notebook, text) for text in slip.needs}
-    cells = cell_graph.cells_for(cell_graph.code_cells(planted), index, also)
-
-    def outcome(verdict: str, failure: Failure | None = None) -> Outcome:
-        check = heading = ""
-        if failure:
-            heading = heading_above(notebook, failure.cell)
-            check = failure.statement
-            if verdict != "noticed":
-                kind = type(failure.error).__name__
-                check = f"{kind} in cell {failure.cell}, {check}: {failure.error}".split("\n")[0]
-        return Outcome(slip.name, verdict, check, heading, time.monotonic() - started)
-
-    failure = run_cells(cells, name)
-    last = failure.cell if failure else len(notebook.cells)
-    codes = {cell.index: cell for cell in cell_graph.code_cells(notebook)}
-    control = run_cells([codes[cell.index] for cell in cells if cell.index <= last], name)
-    if control:
-        return outcome("control failed", control)
-    if failure is None:
-        return outcome("missed")
-    return outcome("noticed" if failure.is_check or slip.crash else "crashed", failure)
-
-
-@contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Send what cells and libraries print to the null device, past Python's own streams too."""
-    saved = [os.dup(1), os.dup(2)]
-    null = os.open(os.devnull, os.O_WRONLY)
-    sys.stdout.flush()
-    for number in (1, 2):
-        os.dup2(null, number)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        for number, descriptor in zip((1, 2), saved, strict=True):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-        os.close(null)
-
-
-def try_slips(path: Path, slips: Sequence[Slip], budget: str) -> list[Outcome]:
-    """All slips of one notebook under one budget; to be called in a process of its own."""
-    with tempfile.TemporaryDirectory() as cache, silence():
+def try_slips(path: Path, slips: Sequence[Slip]) -> list[Outcome]:
+    """All these slips of one notebook; to be called in a process of its own."""
+    notebook = notebook_files.read(path)
+    outcomes = []
+    with tempfile.TemporaryDirectory() as cache, silence() as shown:
         os.environ |= {
-            "GENBOOK_BUDGET": budget,
+            "GENBOOK_BUDGET": "quick",
             "GENBOOK_CACHE": cache,
             "GENBOOK_LOG": "plain",
             "GENBOOK_RELEASE": "0",
             "MPLBACKEND": "agg",
         }
         os.chdir(path.parent)
-        notebook = notebook_files.read(path)
-        return [try_slip(notebook, slip, path.stem) for slip in slips]
+        for slip in slips:
+            if slip.budget == "quick":
+                outcomes.append(try_quick(notebook, slip, path.stem))
+                print(row(path.stem, outcomes[-1]), file=shown)
+        full = [slip for slip in slips if slip.budget == "tiny"]
+        control = run_tiny(notebook, path.stem) if full else None
+        for slip in full:
+            outcomes.append(try_tiny(notebook, slip, path.stem, control))
+            print(row(path.stem, outcomes[-1]), file=shown)
+    return outcomes
 
 
-def table(name: str, outcomes: Sequence[Outcome]) -> str:
-    """The outcomes as text: slip, verdict, seconds, check and its section."""
-    width = max(len(outcome.slip) for outcome in outcomes)
-    lines = [f"{name}"]
-    for outcome in outcomes:
-        where = f"  [{outcome.heading}]" if outcome.heading else ""
-        lines.append(
-            f"  {outcome.slip:{width}}  {outcome.verdict:8} {outcome.seconds:5.1f} s  "
-            f"{outcome.check}{where}"
-        )
-    return "\n".join(lines)
+def row(notebook: str, outcome: Outcome) -> str:
+    """One line about a slip: which check noticed it, in which section, after how many seconds."""
+    where = f" in “{outcome.heading}”" if outcome.heading else ""
+    return (
+        f"{notebook}: {outcome.slip}: {outcome.verdict} after {outcome.seconds:.1f} s"
+        f"{where}{': ' if outcome.check else ''}{outcome.check}"
+    )
+
+
+def report(done: dict[Path, list[Outcome]], write: bool) -> int:
+    """Print what is not as it should be, and keep what noticed the slips; returns the exit code."""
+    wrong = []
+    for path, outcomes in done.items():
+        noticed = {
+            outcome.slip: {"check": outcome.check, "heading": outcome.heading}
+            for outcome in outcomes
+            if outcome.verdict == "noticed"
+        }
+        if write:
+            slips = slip_catalogue.read(slip_catalogue.path_of(path))
+            slip_catalogue.write_noticed(path.stem, noticed, slips)
+        known = slip_catalogue.read_noticed(path.stem)
+        wrong += [row(path.stem, outcome) for outcome in outcomes if outcome.slip not in noticed]
+        wrong += [
+            f"{path.stem}: {name}: noticed by another check than tests/slips says: call make slips"
+            for name, found in noticed.items()
+            if known.get(name) != found
+        ]
+    total = sum(len(outcomes) for outcomes in done.values())
+    print(f"{total} slips, {len(wrong)} not as they should be", *wrong, sep="\n  ")
+    return 1 if wrong else 0
 
 
 def chosen(path: Path, only: Sequence[str]) -> list[Slip]:
@@ -201,29 +200,21 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    paths = [path.resolve() for path in options.notebooks]
-    jobs = {path: chosen(path, options.only) for path in paths or slip_catalogue.notebooks_with_slips()}
-    failed = 0
-    # Two side by side with one thread each take less time than one after the other
-    os.environ |= {f"TF_NUM_{kind}_THREADS": "1" for kind in ("INTRAOP", "INTEROP")}
-    os.environ["OMP_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(
-        max_workers=min(len(jobs), os.cpu_count() or 1),
-        mp_context=multiprocessing.get_context("spawn"),
-        max_tasks_per_child=1,
-    ) as pool:
-        running = {
-            path: [
-                pool.submit(try_slips, path, [slip for slip in slips if slip.budget == budget], budget)
-                for budget in slip_catalogue.BUDGETS
-                if any(slip.budget == budget for slip in slips)
-            ]
-            for path, slips in jobs.items()
+    try:
+        paths = [path.resolve() for path in options.notebooks]
+        jobs = {
+            path: chosen(path, options.only)
+            for path in paths or slip_catalogue.notebooks_with_slips()
         }
-        for path, futures in running.items():
-            outcomes = [outcome for future in futures for outcome in future.result()]
-            print(table(path.stem, outcomes), flush=True)
-    return min(failed, 1)
+        if not any(jobs.values()):
+            raise BookError("No catalogue in tests/slips has a slip of this name.")
+        with own_processes() as pool:
+            running = {path: pool.submit(try_slips, path, slips) for path, slips in jobs.items()}
+            done = {path: outcomes.result() for path, outcomes in running.items()}
+    except BookError as error:
+        print(error)
+        return 1
+    return report(done, options.write)
 
 
 if __name__ == "__main__":

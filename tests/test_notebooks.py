@@ -243,7 +243,7 @@ def test_tags(path: Path) -> None:
     for tag in ("setup", "imports", "settings", "cover"):
         assert found[tag] == 1, tag
     known = {"setup", "imports", "settings", "cover", "model", "exercise-context", "gap",
-             "solution", "exercise-check", "nbval-ignore-output"}  # fmt: skip
+             "solution", "exercise-check", "training", "nbval-ignore-output"}  # fmt: skip
     assert {tag for tag in found if not tag.startswith(("hide-", "remove-"))} <= known
 
 
