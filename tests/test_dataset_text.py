@@ -177,7 +177,8 @@ def test_every_review_is_accounted_for(wine: Path) -> None:
 )
 def test_a_stray_quote_loses_no_rows_in_silence(wine: Path, row: str, words: str) -> None:
     """Of 401 rows ten were left, and nobody said so."""
-    rows = [good_row(number) for number in range(400)]
+    # without a comma in it, so that a row which swallowed the next one has as many values as others
+    rows = [good_row(number).replace("Dry, fresh", "Dry") for number in range(400)]
     with pytest.raises(BookError, match=words) as error:
         reviews(wine, [*rows[:2], row, *rows[2:]])
     assert is_one_sentence(error)
