@@ -149,5 +149,5 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def driver(chromium: Any) -> Any:
     """The browser with its window and its wishes for motion as they are at first."""
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
     return chromium

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -32,7 +34,7 @@ pytestmark = [
 PAGES = sorted(
     path.relative_to(SITE).as_posix()
     for path in SITE.rglob("*.html")
-    if not path.relative_to(SITE).as_posix().startswith(("_", "index.html"))
+    if not path.relative_to(SITE).as_posix().startswith(("_", "index.html", "404.html"))
 )
 
 # True once formulas are set and pictures have either loaded or failed
@@ -192,6 +194,121 @@ def test_page(page: str, width: str, theme: str, driver: Any, address: str) -> N
 
     worst = driver.execute_script(CONTRAST)
     assert worst["ratio"] >= 3, f"{worst['text']!r} is hard to read: contrast {worst['ratio']:.1f}"
+
+
+# Thousands of coloured words, cells of code and rows of tables are alike: a few of each kind stay
+THINNED = """
+const kinds = {};
+for (const cell of document.querySelectorAll('article div.cell, article dl.py')) {
+    const kind = cell.className + [...cell.children].map(e => e.className);
+    kinds[kind] = (kinds[kind] || 0) + 1;
+    if (kinds[kind] > 3) cell.remove();
+}
+const seen = {};
+for (const word of document.querySelectorAll('pre span[class]')) {
+    seen[word.className] = (seen[word.className] || 0) + 1;
+    if (seen[word.className] > 2) word.replaceWith(...word.childNodes);
+}
+for (const code of document.querySelectorAll('pre')) code.normalize();
+for (const row of document.querySelectorAll('article tbody tr:nth-child(n + 5)')) row.remove();
+"""
+AXE = "const done = arguments[1]; axe.run(document, arguments[0]).then(r => done(r.violations))"
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The accessibility checker axe-core, from npm into _build/npm when it is first wanted."""
+    script = ROOT / "_build/npm/node_modules/axe-core/axe.min.js"
+    if not script.exists():
+        if not (npm := shutil.which("npm")):
+            pytest.skip("no npm: install it, and axe-core is fetched by this test")
+        command = [npm, "install", "--silent", "--prefix", str(script.parents[2]), "axe-core@4"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        if done.returncode:
+            pytest.skip(f"npm could not fetch axe-core: {done.stderr.strip()[-200:]}")
+    return script.read_text(encoding="utf-8")
+
+
+def violations(driver: Any, **options: Any) -> list[str]:
+    """What axe-core finds in the open page, a line each."""
+    driver.set_script_timeout(120)
+    found = driver.execute_async_script(AXE, {"resultTypes": ["violations"]} | options)
+    return [f"{each['id']}: {each['nodes'][0]['html'][:120]}" for each in found]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_nothing(page: str, driver: Any, address: str, axe: str) -> None:
+    open_page(driver, f"{address}/{page}", width=1280, theme="light")
+    driver.execute_script(THINNED)
+    driver.execute_script(axe)
+    assert not violations(driver)
+    driver.execute_script("document.documentElement.dataset.theme = 'dark'")
+    assert not violations(driver, runOnly=["color-contrast"])  # nothing else depends on it
+
+
+def test_axe_sees_a_flaw(driver: Any, tmp_path: Path, axe: str) -> None:
+    page = tmp_path / "page.html"
+    flaw = "<img src='data:,'><p style='color: #bbb; background: #fff'>pale</p>"
+    page.write_text(f"<!doctype html><html lang='en'><title>t</title><main><h1>h</h1>{flaw}")
+    driver.get(page.as_uri())
+    driver.execute_script(axe)
+    assert {line.split(":")[0] for line in violations(driver)} == {"color-contrast", "image-alt"}
+
+
+# Of each table that is mostly numbers: whether one of them is in sight unscrolled
+NUMBERS_IN_SIGHT = """
+const found = [];
+for (const table of document.querySelectorAll('article table')) {
+    let box = table;
+    while (box && !['auto', 'scroll'].includes(getComputedStyle(box).overflowX))
+        box = box.parentElement;
+    const edge = box ? box.getBoundingClientRect().right : innerWidth;
+    const cells = [...table.querySelectorAll('td:not(:first-child)')];
+    const numbers = cells.filter(cell => /^[^a-zA-Z]*\\d/.test(cell.textContent.trim()));
+    if (3 * numbers.length > cells.length && !numbers.some(cell => cell.getBoundingClientRect().right <= edge + 1))
+        found.push(table.innerText.slice(0, 80));
+}
+return found;
+"""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_show_numbers_on_a_phone(page: str, driver: Any, address: str) -> None:
+    open_page(driver, f"{address}/{page}", width=390, theme="light")
+    assert not driver.execute_script(NUMBERS_IN_SIGHT)
+    # lines of code wrap: the keyboard need not stop at any block of them
+    assert not driver.execute_script(
+        "return document.querySelector('.highlight pre[tabindex=\"0\"]')"
+    )
+
+
+def test_a_wide_table_says_that_it_scrolls(driver: Any, address: str) -> None:
+    open_page(driver, f"{address}/book/timings.html", width=390, theme="light")
+    seen = "return [...document.querySelectorAll('.pst-scrollable-table-container')].map(box => [" \
+        "box.scrollWidth > box.clientWidth + 1, box.classList.contains('scrolls')])"  # fmt: skip
+    boxes = driver.execute_script(seen)
+    assert boxes and all(wide == says for wide, says in boxes)
+    assert any(wide for wide, _ in boxes)
+
+
+# What would be cut off on paper: anything of the article beyond its right edge
+CUT = """
+const edge = document.querySelector('article, main').getBoundingClientRect().right + 2;
+return [...document.querySelectorAll('article *')]
+    .filter(e => !e.closest('mjx-assistive-mml, svg, .visually-hidden, .sr-only, mjx-c'))
+    .map(e => [e, e.getBoundingClientRect()])
+    .filter(([e, box]) => box.width > 1 && box.right > edge)
+    .map(([e, box]) => e)
+    .map(e => e.tagName + ' ' + e.className + ': ' + (e.innerText || '').slice(0, 60)).slice(0, 5);
+"""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_cut_off_on_paper(page: str, driver: Any, address: str) -> None:
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    open_page(driver, f"{address}/{page}", width=672, theme="light")  # 178 mm at 96 dots an inch
+    assert not driver.execute_script(CUT)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
 def test_search_finds_a_word(driver: Any, address: str) -> None:

@@ -22,8 +22,8 @@ from helpers.files import ROOT
 from scripts.site_pages.contents import notebooks, toc_pages
 
 SITE = ROOT / "_build" / "html"
-SPECIAL = {"index", "search"}
-"""Pages that Sphinx makes by itself."""
+SPECIAL = {"index", "search", "404"}
+"""Pages that are not in the contents."""
 
 # What stays visible in a page when a directive, a role, a formula or a quoted number went wrong
 LEFTOVERS = re.compile(
@@ -251,14 +251,69 @@ def mathjax_of(page: str) -> list[str]:
 def test_formulas_are_set_by_one_local_mathjax(page: str) -> None:
     if article(page).select(".math"):
         assert [urlsplit(source).path.rsplit("_static/")[-1] for source in mathjax_of(page)] == [
-            "mathjax/tex-chtml.js"
+            "mathjax/startup.js"
         ]
 
 
 def test_pages_without_formulas_load_no_mathjax() -> None:
     # Sphinx gives it also to pages that have a page with formulas below them in the contents
-    assert not mathjax_of("book/errata")
-    assert not mathjax_of("book/timings")
+    without = [page for page in PAGES if not article(page).select(".math")]
+    assert "book/introduction" in without
+    assert not [page for page in without if mathjax_of(page)]
+
+
+MATHJAX_PARTS = 850_000
+"""Bytes of MathJax's parts and of the fonts that a page with many formulas asks for."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_are_light(page: str) -> None:
+    """Below 2.5 MB with all that they load, uncompressed; films and explorers may need more."""
+    folder = (SITE / f"{page}.html").parent
+    loaded = {f"{page}.html": (SITE / f"{page}.html").stat().st_size}
+    for tag in soup(page).select("script[src], img[src], link[rel=stylesheet]"):
+        address = str(tag.get("src") or tag.get("href"))
+        if is_local(address) and not address.startswith("data:"):
+            path = (folder / unquote(urlsplit(address).path)).resolve()
+            loaded[str(path)] = path.stat().st_size
+    assert not [name for name in loaded if "fontawesome.js" in name]
+    weight = sum(loaded.values()) + (MATHJAX_PARTS if mathjax_of(page) else 0)
+    moving = article(page).select("[id^=film-], [id^=explorer-]")
+    assert weight < 2_500_000 + 600_000 * len(moving), sorted(loaded.items(), key=lambda x: -x[1])
+
+
+def test_icons_are_those_that_are_used() -> None:
+    fonts = list((SITE / "_static/vendor/fontawesome/webfonts").iterdir())
+    assert {path.suffix for path in fonts} == {".ttf"}
+    assert sum(path.stat().st_size for path in fonts) < 30_000
+    css = (SITE / "_static/styles/pydata-sphinx-theme.css").read_text(encoding="utf-8")
+    used = {name for page in PAGES for name in re.findall(r"fa-([a-z-]+)", str(soup(page)))}
+    shown = set(re.findall(r"\.fa-([a-z-]+):before", css))
+    assert {"chevron-down", "rocket", "github", "download"} <= used & shown
+    assert "fa-zhihu" not in css
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_says_what_it_is_about(page: str) -> None:
+    """A description and a picture for search engines and shared links, and one true address."""
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    address = settings["html"]["baseurl"]
+    head = {
+        str(tag.get("name") or tag.get("property")): str(tag.get("content"))
+        for tag in soup(page).find_all("meta")
+    }
+    assert 40 <= len(head["description"]) <= 200
+    assert head["og:url"] == f"{address}{page}.html"
+    picture = head["og:image"].removeprefix(address)
+    assert (SITE / picture).is_file() and head["og:image:alt"]
+    assert soup(page).select_one("link[rel=canonical]")["href"] == f"{address}{page}.html"  # type: ignore[index]
+    assert f"<loc>{address}{page}.html</loc>" in (SITE / "sitemap.xml").read_text("utf-8")
+
+
+def test_an_address_without_a_page_leads_to_the_contents() -> None:
+    text = (SITE / "404.html").read_text(encoding="utf-8")
+    address = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
+    assert f'href="{address}book/introduction.html"' in text and "{{" not in text
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from helpers import datasets
-from scripts.site_pages import contents, formats, hooks, metric_words, reference, times
+from scripts.site_pages import contents, finish, formats, hooks, metric_words, reference, times
 from scripts.site_pages import results as results_page
 from scripts.site_pages.contents import Notebook
 
@@ -120,21 +120,21 @@ def test_results_show_value_items_and_seeds(book: Path) -> None:
     text = results_page.results_text()
     cells = row_with(text, "fashion_mnist", "accuracy on test images")
     assert cells == [
-        "fashion_mnist",
-        "cpu",
         "accuracy on test images (higher is better)",
         "0.8900 ± 0.0100",
         "10,000",
         "3 seeds",
+        "fashion_mnist",
+        "cpu",
     ]
-    assert row_with(text, "cifar10", "accuracy on test images")[3:] == ["0.5000", "10,000", "1 run"]
-    assert row_with(text, "fashion_mnist", "2026-11-21")[2:5] == ["vae_2d 592,554", "18,750", "5.0"]
+    assert row_with(text, "cifar10", "accuracy on test")[1:4] == ["0.5000", "10,000", "1 run"]
+    assert row_with(text, "fashion_mnist", "2026-11-21")[1:4] == ["5.0", "18,750", "vae_2d 592,554"]
     assert "fashion_mnist: embedded; cifar10: embedded" in text
 
 
 def test_a_record_may_give_one_number_for_all_metrics(book: Path) -> None:
     record(book, "one", a_run(n=500, sd=None, metrics={"fid": 3.25}, parameters=10, updates={}))
-    assert row_with(results_page.results_text(), "Fréchet")[3:] == ["3.250", "500", "1 run"]
+    assert row_with(results_page.results_text(), "Fréchet")[1:4] == ["3.250", "500", "1 run"]
 
 
 def test_the_models_name_stands_before_the_metric() -> None:
@@ -237,3 +237,20 @@ def test_docstrings_stay_plain_text(written: str, read: str) -> None:
 def test_every_known_metric_has_a_meaning_in_words() -> None:
     for key, meaning in metric_words.METRIC_WORDS.items():
         assert key == key.lower() and " " in meaning
+
+
+def test_controls_get_one_name_and_unused_scripts_go() -> None:
+    page = (
+        '<script defer src="../_static/scripts/fontawesome.js?digest=1"></script>'
+        '<script defer="defer" src="../_static/mathjax/startup.js?v=1"></script>'
+        '<a class="current reference internal" href="#">3. Autoencoders</a><details><summary>v'
+        '</summary></details><div class="cell tag_hide-input tag_solution"><details><summary '
+        'aria-label="Toggle hidden content"><p>Show the code</p></summary>Show the code</div>'
+    )
+    mended = finish.mended(page)
+    assert "fontawesome" not in mended and "mathjax" not in mended
+    assert '<summary aria-label="Pages of 3. Autoencoders">' in mended
+    assert "<summary><p>Show the solution</p></summary>Show the code" in mended
+    assert finish.mended(mended) == mended
+    with_formula = finish.mended(page + '<span class="math">')
+    assert "mathjax/startup.js" in with_formula

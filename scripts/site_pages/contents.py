@@ -71,11 +71,15 @@ def toc_pages(toc: Any) -> list[str]:
     ]
 
 
+def pages() -> list[str]:
+    """Every page of the book, in order: "book/introduction", ..."""
+    return toc_pages(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
+
+
 def notebooks() -> list[Notebook]:
     """The book's notebooks in the order of _toc.yml."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    pages = [page for page in toc_pages(toc) if page.startswith("notebooks/")]
-    return [Notebook(page) for page in pages if not page.endswith("/index")]
+    of_chapters = [page for page in pages() if page.startswith("notebooks/")]
+    return [Notebook(page) for page in of_chapters if not page.endswith("/index")]
 
 
 def quick_seconds() -> dict[str, float]:

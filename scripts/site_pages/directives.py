@@ -17,6 +17,7 @@ from scripts import copies
 from . import hooks
 from .contents import QUICK, notebooks
 from .families import FAMILIES_RECORD, families_text
+from .finish import finish
 from .reference import api_text, data_text
 from .results import results_text
 from .times import BENCH, bench_text, map_text, minutes_text
@@ -62,7 +63,7 @@ def own_checksum() -> str:
 
 def setup(app: Any) -> dict[str, Any]:
     """Register the directives and the hooks with Sphinx."""
-    app.add_config_value("site_pages_sha256", own_checksum(), "html")  # makes every page anew
+    app.add_config_value("site_pages_sha256", own_checksum(), "env")  # makes every page anew
     for name in TEXTS:
         app.add_directive(name, Generated)
     app.connect("autodoc-process-docstring", hooks.plain_docstring, priority=900)  # after napoleon
@@ -73,5 +74,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("html-page-context", hooks.add_hub_button, priority=502)  # after the theme's
     app.connect("html-page-context", hooks.leave_thebe_out)
     app.connect("html-page-context", copies.lead_to_copies, priority=503)  # after all buttons
+    app.connect("html-page-context", hooks.describe)
     app.connect("build-finished", copies.write_into_site)
+    app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

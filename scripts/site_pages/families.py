@@ -37,10 +37,10 @@ def families_text() -> str:
         quality.append([title, *(family_measures(row) if row else ["–"] * 4)])
         words = likelihood_words(known.get(name), metric, likelihood)
         if row is None:
-            price.append([family, words, "–", "–", "–"])
+            price.append([family, "–", "–", "–", words])
             continue
-        costs = number(row["parameters"]), minutes(row["train_seconds"]), f"{row['sample_ms']:.3g}"
-        price.append([family, words, *costs])
+        costs = minutes(row["train_seconds"]), f"{row['sample_ms']:.3g}", number(row["parameters"])
+        price.append([family, *costs, words])
         sheets.append(
             f"```{{figure}} images/families/{name}.png\n:name: fig-family-{name}\n"
             f":alt: Two rows of ten generated pictures of clothes\n\n"
@@ -49,7 +49,7 @@ def families_text() -> str:
     machines = dict.fromkeys(f"{row['hardware']}, {row['date']}" for row in record["rows"])
     about = f"{record['n']:,} samples against as many test pictures; {'; '.join(machines)}.\n"
     first = ["family", "FID-fashion", "1000 KID", "precision", "recall"]
-    second = ["family", "likelihood", "parameters", "training, minutes", "one sample, ms"]
+    second = ["family", "training, minutes", "one sample, ms", "parameters", "likelihood"]
     return "\n".join([table(first, quality), about, table(second, price), *sheets])
 
 

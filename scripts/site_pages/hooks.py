@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import textwrap
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+
+from docutils import nodes
 
 
 def hub_link(repository: str, branch: str, page: str) -> str:
@@ -23,8 +27,6 @@ def number_chapters_by_folder(app: Any, env: Any) -> list[str]:
 
     Sphinx counts the chapters in the table of contents, in which some may still be missing.
     """
-    from docutils import nodes
-
     for page in env.found_docs:
         folder = re.match(r"notebooks/(\d\d)_", page)
         if folder is None:
@@ -120,3 +122,28 @@ def add_hub_button(app: Any, page: str, template: str, context: dict[str, Any], 
             "url": f"{context['pathto']('book/jupyterhub')}?{query}",
         }
     )
+
+
+DESCRIPTION = 200
+"""Characters of a page's first paragraph that search engines and shared links show."""
+
+
+def describe(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Say in the page's head what it is about, with a picture for links that are shared."""
+    if tree is None:
+        return
+    title = escape(unescape(re.sub(r"<[^>]+>", "", context["title"])))
+    paragraphs = (node.astext() for node in tree.findall(nodes.paragraph))
+    first = next((text for text in paragraphs if len(text) > 60), context["title"])
+    text = escape(textwrap.shorten(first, DESCRIPTION, placeholder=" ..."))
+    address = app.config.html_baseurl.rstrip("/") + "/"
+    context["metatags"] += f"""
+<meta name="description" content="{text}">
+<meta property="og:type" content="article">
+<meta property="og:title" content="{title}">
+<meta property="og:description" content="{text}">
+<meta property="og:url" content="{address}{page}.html">
+<meta property="og:image" content="{address}_static/social.png">
+<meta property="og:image:alt" content="A cloud of noise becomes two half moons">
+<meta name="twitter:card" content="summary_large_image">
+"""

@@ -46,21 +46,21 @@ def _results_tables(runs: list[dict[str, Any]]) -> str:
             value = measured([run["metrics"][metric] for run in having], sd)
             seeds = f"{len(having)} seeds" if len(having) > 1 else "1 run"
             metrics.append(
-                [dataset, budget, metric_words(metric), value, number(n) if n else "–", seeds]
+                [metric_words(metric), value, number(n) if n else "–", seeds, dataset, budget]
             )
         seconds = sum(run["seconds"] for run in group) / len(group)
         costs.append(
             [
                 dataset,
-                budget,
-                words(group[0].get("parameters")),
-                words(group[0].get("updates")),
                 minutes(seconds),
+                words(group[0].get("updates")),
+                words(group[0].get("parameters")),
+                budget,
                 f"{machine}; {backend}",
                 group[-1]["date"],
             ]
         )
-    measured_table = table(["data", "budget", "measure", "value", "items", "from"], metrics)
-    cost_table = table(["data", "budget", "parameters", "updates", "minutes", "on", "date"], costs)
+    measured_table = table(["measure", "value", "items", "from", "data", "budget"], metrics)
+    cost_table = table(["data", "minutes", "updates", "parameters", "budget", "on", "date"], costs)
     sources = dict.fromkeys(f"{run['dataset']}: {run['source']}" for run in runs)
     return f"{measured_table}\n{cost_table}\nData: {'; '.join(sources)}.\n"
