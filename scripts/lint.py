@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from scripts import citations, notebook_files, prose_numbers  # noqa: E402
+from scripts.site_pages import facts  # noqa: E402
 
 # Files and the text around the address in each
 PLACES = {
@@ -104,6 +105,8 @@ def main() -> int:
     for path in [*copy_address(), *copy_setup_cell(), *link_citations()]:
         print(f"mended {path.relative_to(ROOT)}")
     prose_numbers.main()
+    if facts.mend_readme():
+        print("mended README.md")
     problems = wrong_citations()
     print(*problems, sep="\n", end="\n" if problems else "")
     return int(bool(problems))

@@ -265,7 +265,8 @@ for (const table of document.querySelectorAll('article table')) {
     const edge = box ? box.getBoundingClientRect().right : innerWidth;
     const cells = [...table.querySelectorAll('td:not(:first-child)')];
     const numbers = cells.filter(cell => /^[^a-zA-Z]*\\d/.test(cell.textContent.trim()));
-    if (3 * numbers.length > cells.length && !numbers.some(cell => cell.getBoundingClientRect().right <= edge + 1))
+    const inSight = cell => cell.getBoundingClientRect().right <= edge + 1;
+    if (3 * numbers.length > cells.length && !numbers.some(inSight))
         found.push(table.innerText.slice(0, 80));
 }
 return found;

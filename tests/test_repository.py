@@ -84,6 +84,9 @@ def test_the_package_is_one_version() -> None:
 
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert helpers.__version__ == PROJECT["version"] == citation["version"]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.findall(r"^## (\d+\.\d+\.\d+) \((.*)\)$", changelog, re.MULTILINE)
+    assert released[0] == (citation["version"], citation["date-released"].isoformat())
 
 
 # ---------------------------------------------------------------------------------------- files

@@ -19,6 +19,7 @@ import yaml
 from bs4 import BeautifulSoup
 
 from helpers.files import ROOT
+from scripts import copies, prose_numbers
 from scripts.site_pages.contents import notebooks, toc_pages
 
 SITE = ROOT / "_build" / "html"
@@ -220,10 +221,15 @@ def shows_something(cell: dict[str, Any]) -> bool:
     """True for a code cell with an output that is not just a quoted number."""
     hidden = {"remove-output", "remove-cell"} & set(cell.get("metadata", {}).get("tags", []))
     return not hidden and any(
-        "text" in output
-        or any(not kind.startswith("application/papermill") for kind in output.get("data", {}))
+        "text" in output or ("data" in output and not is_quoted(output))
         for output in cell.get("outputs", [])
     )
+
+
+def is_quoted(output: dict[str, Any]) -> bool:
+    """True for a number that prose quotes, of which the cell itself shows nothing."""
+    html = "".join(output["data"].get("text/html", ""))
+    return bool(prose_numbers.QUOTED.fullmatch(html.strip()))
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
@@ -232,9 +238,8 @@ def test_launch_buttons_name_the_repository_of_the_settings(notebook: Any) -> No
     repository = settings["repository"]["url"]
     links = [str(tag["href"]) for tag in soup(notebook.page).find_all("a", href=True)]
     owner_and_name = repository.removeprefix("https://github.com/")
-    colab = (
-        f"https://colab.research.google.com/github/{owner_and_name}/blob/main/{notebook.page}.ipynb"
-    )
+    colab = copies.addresses().colab(notebook.page)
+    assert colab.startswith(f"https://colab.research.google.com/github/{owner_and_name}/")
     assert colab in links
     hubs = [link for link in links if f"lab/tree/{owner_and_name.split('/')[1]}" in unquote(link)]
     assert hubs and all(f"repo={repository}" in unquote(link) for link in hubs)

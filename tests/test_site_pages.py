@@ -10,7 +10,16 @@ from urllib.parse import parse_qs
 import pytest
 
 from helpers import datasets
-from scripts.site_pages import contents, finish, formats, hooks, metric_words, reference, times
+from scripts.site_pages import (
+    contents,
+    facts,
+    finish,
+    formats,
+    hooks,
+    metric_words,
+    reference,
+    times,
+)
 from scripts.site_pages import results as results_page
 from scripts.site_pages.contents import Notebook
 
@@ -254,3 +263,34 @@ def test_controls_get_one_name_and_unused_scripts_go() -> None:
     assert finish.mended(mended) == mended
     with_formula = finish.mended(page + '<span class="math">')
     assert "mathjax/startup.js" in with_formula
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ([1], "1"),
+        ([1, 2], "1 and 2"),
+        ([4, 1, 2, 3, 7, 8], "1 to 4, 7 and 8"),
+        ([1, 3, 5], "1, 3 and 5"),
+    ],
+)
+def test_lists_of_chapters(numbers: list[int], words: str) -> None:
+    assert facts.listed(numbers) == words
+
+
+def test_the_readme_states_the_books_facts() -> None:
+    """Chapters, times: computed from the contents and the record. `make lint` writes them."""
+    from helpers.files import ROOT
+    from scripts import prose_numbers
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    known = facts.facts()
+    stated = {match["name"]: match["text"] for match in prose_numbers.MARKED.finditer(readme)}
+    assert {"chapters", "full-minutes", "quick-seconds"} <= set(stated)
+    assert stated == {name: known[name] for name in stated}
+
+
+def test_full_minutes_are_those_of_the_slowest_notebook(book: Path) -> None:
+    record(book, "one", a_run(seconds=600.0), a_run(dataset="cifar10", seconds=9000.0))
+    record(book, "two", a_run(seconds=3300.0), a_run(budget="gpu", seconds=9000.0))
+    assert facts.full_seconds() == {"one": 600.0, "two": 3300.0}

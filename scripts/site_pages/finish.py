@@ -22,6 +22,9 @@ SEARCH = re.compile(
 DESIGN = re.compile(  # cards and tabs
     r"\s*<link[^>]*sphinx-design\.min\.css[^>]*>|\s*<script[^>]*design-tabs\.js[^>]*></script>"
 )
+# A number that prose quotes shows nothing itself, and must not leave an empty box
+QUOTED = re.compile(r'<div class="output text_html"><!--[a-z0-9-]+: [^>]*--></div>\s*')
+EMPTY = re.compile(r'<div class="cell_output docutils container">\s*</div>')
 FOLD = re.compile(
     r'(<a class="[^"]*reference internal" href="[^"]*">)([^<]+)(</a><details[^>]*><summary)>'
 )
@@ -91,6 +94,7 @@ def mended(page: str) -> str:
         page = DESIGN.sub("", page)
     if 'id="search-results"' not in page:
         page = SEARCH.sub("", page)
+    page = EMPTY.sub("", QUOTED.sub("", page))
     page = FOLD.sub(r'\1\2\3 aria-label="Pages of \2">', page)
     page = SOLUTION.sub(lambda found: found[0].replace(" the code", " the solution"), page)
     for theirs, ours in NAMES:

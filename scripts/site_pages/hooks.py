@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 
 from docutils import nodes
 
+from .facts import facts
+
 
 def hub_link(repository: str, branch: str, page: str) -> str:
     """The query that the JupyterHub page turns into a link to the reader's own hub.
@@ -92,13 +94,15 @@ def make_static_folder(app: Any) -> None:
     (Path(app.outdir) / "_static").mkdir(parents=True, exist_ok=True)
 
 
-def fill_in_repository(app: Any, page: str, source: list[str]) -> None:
-    """Replace {{repository}} and {{hub_query}} in the pages, so that the address stands once."""
+def fill_in_facts(app: Any, page: str, source: list[str]) -> None:
+    """Replace {{repository}}, {{hub_query}} and the book's facts in the pages."""
     if page.startswith("book/"):
         options = app.config.html_theme_options
         repository, branch = options["repository_url"], options["repository_branch"]
         query = hub_link(repository, branch, "").replace("&", "&amp;")
-        source[0] = source[0].replace("{{repository}}", repository).replace("{{hub_query}}", query)
+        known = facts() | {"repository": repository, "hub_query": query}
+        for name, text in known.items():
+            source[0] = source[0].replace("{{" + name + "}}", text)
 
 
 def add_hub_button(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:

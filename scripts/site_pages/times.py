@@ -86,6 +86,6 @@ def bench_text() -> str:
         for row in bench["rows"]
     ]
     header = ["notebook", "model", "trained parameters", "training, items/s"]
-    header += ["sample, ms", "memory, MB"]
+    header += ["one call, ms", "memory, MB"]
     versions = ", ".join(f"{name} {version}" for name, version in bench["versions"].items())
     return f"{table(header, rows)}\n{bench['hardware']}; {versions}; {bench['date']}.\n"
