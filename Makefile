@@ -1,10 +1,6 @@
 # make book, make test: the two commands of the README. `make help` lists the others.
 PYTHON ?= python3
 BIN := .venv/bin
-# One thread setting everywhere, so that committed outputs and tests agree
-export TF_NUM_INTRAOP_THREADS ?= 2
-export TF_NUM_INTEROP_THREADS ?= 2
-export OMP_NUM_THREADS ?= 2
 export SDL_VIDEODRIVER ?= dummy
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -14,7 +10,8 @@ SEED ?= 0
 NB ?=
 ONLY ?=
 
-.PHONY: help book site serve lab test units nbval train execute student bench families slips tiny lint lock clean
+.PHONY: help book site serve lab test units nbval torch-of-the-day check arithmetics torch train \
+  execute student bench families slips tiny lint lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,14 +36,36 @@ serve: site  ## serve the site on http://localhost:8000
 lab: .venv/installed  ## open JupyterLab on copies of your own [EDIT=1: on the book's notebooks]
 	EDIT=$(EDIT) $(BIN)/python scripts/lab.py
 
-test: site units nbval  ## all tests: package, mathematics, site, every cell of every notebook
+test: site units nbval torch-of-the-day  ## all tests: package, mathematics, site, every cell of every notebook
 
+# Two tests, two notebooks at a time, with one thread each
 units: .venv/installed
-	$(BIN)/python -m pytest tests --durations=10
+	$(BIN)/python -m pytest tests --numprocesses=2 --dist=loadgroup --durations=10
 
 nbval: .venv/installed
-	GENBOOK_BUDGET=quick GENBOOK_LOG=plain $(BIN)/python -m pytest \
-	  --nbval --nbval-current-env --nbval-cell-timeout 300 -p no:cacheprovider notebooks
+	$(BIN)/python scripts/check_notebooks.py $(NB)
+
+torch-of-the-day: .venv/installed
+	@if $(BIN)/python -c "import torch" 2>/dev/null; \
+	then $(BIN)/python scripts/check_notebooks.py --of-the-day 2 --on torch; \
+	else echo "PyTorch is not installed (pip install torch): no notebook was run on it."; fi
+
+check: .venv/installed  ## all tests of one notebook, NB=notebooks/..., in two minutes
+	@test -n "$(NB)" || { echo "Name the notebook: make check NB=notebooks/03_autoencoders/vae.ipynb"; exit 1; }
+	$(BIN)/python scripts/lint.py
+	$(BIN)/python -m pytest tests -m "not browser and not torch" -k "$(basename $(notdir $(NB)))" --numprocesses=2 --dist=loadgroup
+	$(BIN)/python scripts/check_notebooks.py $(NB)
+
+arithmetics: .venv/installed  ## compare outputs of notebooks [NB=...] in the arithmetic of three processors
+	$(BIN)/python scripts/check_notebooks.py --on committed no_onednn avx2 -- $(NB)
+
+torch: .venv/installed  ## run notebooks [NB=...] on PyTorch
+	$(BIN)/python scripts/check_notebooks.py --on torch -- $(NB)
+
+# The budget cpu is meant for two cores
+train bench families: export TF_NUM_INTRAOP_THREADS ?= 2
+train bench families: export TF_NUM_INTEROP_THREADS ?= 2
+train bench families: export OMP_NUM_THREADS ?= 2
 
 train: .venv/installed  ## full run of NB=notebooks/... [BUDGET=cpu DATASET=... SEED=0]; releases weights, results
 	$(BIN)/python scripts/execute.py --budget $(BUDGET) --dataset "$(DATASET)" --seed $(SEED) $(NB)

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from helpers.files import DATA, atomic_path, read_json, write_json  # noqa: E402
 from scripts import prose_numbers  # noqa: E402
-from scripts.notebook_files import all_notebooks, read, tags, write  # noqa: E402
+from scripts.notebook_files import ONE_THREAD, all_notebooks, read, tags, write  # noqa: E402
 
 LARGE_PICTURE = 60_000
 """Figures of more bytes than this get a palette."""
@@ -165,6 +165,8 @@ def main() -> int:
         "GENBOOK_DATASET": options.dataset,
         "GENBOOK_SEED": options.seed,
     }
+    if not full:
+        os.environ |= ONE_THREAD
     for path in options.notebooks or all_notebooks():
         copy = ROOT / "_build/train" / f"{path.stem}-{options.dataset}-{options.seed}.ipynb"
         print(f"== {path} ({options.budget})", flush=True)

@@ -13,6 +13,11 @@ sys.path.insert(0, str(ROOT))
 
 from helpers.files import atomic_path  # noqa: E402
 
+ONE_THREAD = dict.fromkeys(
+    ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1"
+)
+"""Variables under which committed outputs are made and compared, several notebooks at a time."""
+
 
 def all_notebooks() -> list[Path]:
     """The book's notebooks, in order."""

@@ -12,21 +12,35 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Before anything imports TensorFlow: the same threads as in the Makefile, no pop-up windows
-for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(name, "2")
+from scripts.notebook_files import ONE_THREAD
+
+# Before anything imports TensorFlow: one thread, as two tests run side by side
+os.environ |= ONE_THREAD
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["MPLBACKEND"] = "agg"
 os.environ["GENBOOK_LOG"] = "plain"
 
-import pytest  # noqa: E402
-from made_up import Server  # noqa: E402
+import pytest
+from made_up import Server
 
-from helpers import files  # noqa: E402
+from helpers import files
 
 ROOT = files.ROOT
 
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests side by side (pytest-xdist): a file stays together, and so does all that opens a page.
+
+    A file shares its fixtures, such as a trained model, and all pages share one browser. Tests with
+    the mark `independent` go to whoever is free, those with an own xdist_group to that group.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") or item.get_closest_marker("independent"):
+            continue
+        opens_a_page = "chromium" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("browser" if opens_a_page else item.path.stem))
 
 
 @pytest.fixture(autouse=True)

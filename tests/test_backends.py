@@ -6,6 +6,7 @@ import functools
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,10 +28,18 @@ def has_gpu_settings(path: Path) -> bool:
     return any("gpu=" in code for code in codes)
 
 
-BUDGETS_AND_NOTEBOOKS = [("quick", path.stem) for path in WITH_MODELS] + [
-    ("gpu", path.stem) for path in WITH_MODELS if has_gpu_settings(path)
-]
-BACKENDS = ["tensorflow", pytest.param("torch", marks=[pytest.mark.torch, needs_torch])]
+# Every notebook on both backends; larger networks or pictures of the gpu budget on one of them
+RUNS = [("tensorflow", "quick", path.stem) for path in WITH_MODELS]
+RUNS += [("torch", "quick", path.stem) for path in WITH_MODELS]
+RUNS += [("tensorflow", "gpu", path.stem) for path in WITH_MODELS if has_gpu_settings(path)]
+
+
+def case(backend: str, budget: str, notebook: str) -> Any:
+    """A run as a parameter; those of a backend and budget share a process, so they stay together"""
+    marks = [pytest.mark.xdist_group(f"steps-{backend}-{budget}")]
+    if backend == "torch":
+        marks += [pytest.mark.torch, needs_torch]
+    return pytest.param(backend, budget, notebook, marks=marks, id=f"{notebook}-{budget}-{backend}")
 
 
 def test_every_notebook_names_its_models() -> None:
@@ -40,12 +49,19 @@ def test_every_notebook_names_its_models() -> None:
 
 
 @pytest.fixture(scope="module")
-def printed_by_steps(run_python: RunPython) -> Callable[[str, str], dict[str, str]]:
-    """What each notebook's models print on a backend under a budget; one process for all."""
+def printed_by_steps(
+    run_python: RunPython, request: pytest.FixtureRequest
+) -> Callable[[str, str], dict[str, str]]:
+    """What each notebook's models print on a backend under a budget; one process for all.
+
+    Only the notebooks of the tests that were chosen are run.
+    """
+    tests = [item for item in request.session.items if hasattr(item, "callspec")]
+    chosen = [tuple(item.callspec.params.values()) for item in tests if item.path == request.path]
 
     @functools.cache
     def run(backend: str, budget: str) -> dict[str, str]:
-        names = [notebook for its_budget, notebook in BUDGETS_AND_NOTEBOOKS if its_budget == budget]
+        names = [run[2] for run in RUNS if run[:2] == (backend, budget) and run in chosen]
         environment = {"KERAS_BACKEND": backend, "GENBOOK_BUDGET": budget}
         done = run_python("scripts/models.py", *names, timeout=900, **environment)
         parts = done.stdout.split(models.HEADING)[1:]
@@ -58,10 +74,9 @@ def printed_by_steps(run_python: RunPython) -> Callable[[str, str], dict[str, st
     return run
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(("budget", "notebook"), BUDGETS_AND_NOTEBOOKS)
+@pytest.mark.parametrize(("backend", "budget", "notebook"), [case(*run) for run in RUNS])
 def test_one_step_of_every_model(
-    notebook: str, budget: str, backend: str, printed_by_steps: Callable[[str, str], dict[str, str]]
+    backend: str, budget: str, notebook: str, printed_by_steps: Callable[[str, str], dict[str, str]]
 ) -> None:
     """Where the gpu budget has larger networks or pictures, they too must be built and trained."""
     steps = printed_by_steps(backend, budget)[notebook].splitlines()
