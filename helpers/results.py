@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers import weights
+from helpers import checkpoints, weights
 from helpers.budget import current_budget, current_seed, is_full_run, is_release
 from helpers.files import DATA, BookError, cache_folder, read_json, write_json
 
@@ -186,6 +186,7 @@ class Record:
 
         parameters and updates: per model, {name: number}; seconds: training time of all models of
         the notebook together. A run with the same data set, budget, backend and seed is replaced.
+        When the record is written, the session's checkpoints are removed.
         """
         if not is_full_run():
             return
@@ -215,6 +216,7 @@ class Record:
         runs = [other for other in runs if _key(other) != _key(run)] + [run]
         runs.sort(key=_key)
         write_json(path, {"notebook": self.notebook, "runs": runs})
+        checkpoints.forget()  # not earlier: until now they are all there is of this run
 
     def _released_run(self) -> dict[str, Any] | None:
         runs = [r for r in load_runs(self.notebook) if r["dataset"] == self.dataset]

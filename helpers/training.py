@@ -5,24 +5,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import sys
 import time
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helpers import fingerprints
 from helpers.budget import is_full_run
-from helpers.files import BookError, atomic_path, cache_folder
+from helpers.checkpoints import Checkpoint, Run
+from helpers.files import BookError
 
 if TYPE_CHECKING:
     import keras
+
+BACKENDS = ("tensorflow", "torch")
 
 Array = np.ndarray
 Augmentation = Callable[[Array, np.random.Generator], Array]
@@ -35,7 +34,9 @@ def quiet() -> Iterator[None]:
     TensorFlow prints notes for its own developers straight to file descriptor 2, past Python's
     sys.stderr, so the descriptor itself is pointed at the null device for the time of the block.
     One later warning is dropped, see `is_not_about_retracing`.
+    Raises BookError at once for a Keras backend on which the notebooks do not run.
     """
+    _require_backend(os.environ.get("KERAS_BACKEND") or BACKENDS[0])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
@@ -50,6 +51,16 @@ def quiet() -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(null)
+    if "keras" in sys.modules:  # its own settings file may name a backend, too
+        _require_backend(sys.modules["keras"].backend.backend())
+
+
+def _require_backend(name: str) -> None:
+    if name not in BACKENDS:
+        raise BookError(
+            f"The notebooks run on TensorFlow or PyTorch, not on {name!r}: set KERAS_BACKEND to "
+            "tensorflow or torch and restart the kernel."
+        )
 
 
 def is_not_about_retracing(record: logging.LogRecord) -> bool:
@@ -68,19 +79,6 @@ def set_seed(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
-@dataclass
-class Run:
-    """What a training run leaves behind, beside the weights.
-
-    history: per-epoch values, one list for each metric; updates: number of optimiser steps;
-    seconds: wall-clock training time (sessions added up when the run was interrupted).
-    """
-
-    history: dict[str, list[float]] = field(default_factory=dict)
-    updates: int = 0
-    seconds: float = 0.0
-
-
 def batches(
     inputs: Array,
     targets: Array | dict[str, Array] | None = None,
@@ -97,6 +95,8 @@ def batches(
     augment(batch, generator) may return a changed copy of the (scaled) inputs.
     The order and the augmentation depend only on (seed, epoch), so that an interrupted run goes on
     with exactly the batches that it would have seen. The last, smaller batch is dropped.
+    Keras's own `model.fit`, `evaluate` and `predict` take them, too (each pass in another order:
+    for answers in the order of the items, predict on an array).
     """
     import keras
 
@@ -118,6 +118,18 @@ def batches(
 
         def on_epoch_end(self) -> None:  # for a plain model.fit
             self.start_epoch(self.epoch + 1)
+
+        def settings(self) -> dict[str, Any]:  # what a checkpoint of `fit` depends on
+            items = fingerprints.of_array(inputs)
+            return {
+                "data": [
+                    items,
+                    *(fingerprints.of_array(t) for t in several.values() if t is not None),
+                ],
+                "batch size": batch_size,
+                "seed": seed,
+                "augmentation": fingerprints.of_code(augment) if augment else None,
+            }
 
         def __len__(self) -> int:
             return len(inputs) // batch_size
@@ -151,51 +163,88 @@ def fit(
 
     checkpoint: a name, e.g. "vae_2d". Under the cpu and gpu budgets the state after every epoch
     (weights, optimisers, seed generators, history) is kept in the cache under this name; the same
-    call after an interruption goes on from there and ends where the whole run would have ended.
+    call after an interruption goes on from there and ends where the whole run would have ended. A
+    training that is complete is taken up again, until `results.Record.save` has written the record.
     What else must survive (a replay buffer, say) belongs into a non-trainable weight of the model.
     Build the model first, and a second optimiser for its own variables.
-    The file is removed when training is complete. validation: as validation_data of Keras.
+    A checkpoint knows what made it: optimisers and schedules, data, batch size and seed, budget,
+    and the model's own code. When one of these has changed, training starts anew and a sentence
+    says so; the other checkpoint stays. More epochs than before go on from where it ended.
+    validation: as validation_data of Keras. Raises BookError when training diverges.
     Readers see Keras's progress bar; with GENBOOK_LOG=plain there is one line per epoch without
     times, which keeps committed outputs stable.
     """
+    _require_finite(model)
     # Made under quick too, so that what a full run would refuse shows in a minute, not in an hour
-    state = _Checkpoint(model, checkpoint) if checkpoint else None
+    state = None
+    if checkpoint:
+        settings = data.settings() if is_full_run() and hasattr(data, "settings") else {}
+        state = Checkpoint(model, checkpoint, settings | {"validation": validation is not None})
     if not is_full_run():
         state = None
-    run = state.restore() if state else Run()
-    done = _epochs(run)
+    run, finished_epochs = _take_up(state) if state else (Run(), 0)
     steps = len(data)
+    if finished_epochs == epochs and state:
+        run.updates = run.epochs * steps
+        print(f"{run.updates:,} updates are done already, taken from {state.path}")
+        state.restore_generators()
+        return run
+    if run.epochs > epochs and state:
+        raise BookError(
+            f"The checkpoint {state.path} has {run.epochs} epochs, more than the {epochs} asked "
+            "for: ask for as many, or delete it."
+        )
     print(f"{epochs} epochs of {steps:,} batches: {epochs * steps:,} updates")
-    if done:
-        print(f"resuming after epoch {done}")
-    plain = os.environ.get("GENBOOK_LOG") == "plain"
-    started = time.monotonic() - run.seconds
-    bookkeeper = _bookkeeper(run, data, started, epochs, state, plain)
-    if done < epochs:
+    if run.epochs:
+        print(f"resuming after epoch {run.epochs}")
+    if run.epochs < epochs:
         model.fit(
             data,
-            initial_epoch=done,
+            initial_epoch=run.epochs,
             epochs=epochs,
             validation_data=validation,
-            verbose=0 if plain else 1,
-            callbacks=[*callbacks, bookkeeper],
+            verbose=0 if _is_plain_log() else 1,
+            callbacks=[*callbacks, _bookkeeper(run, data, epochs, state)],
             shuffle=False,  # the batches shuffle themselves
         )
-    run.updates = _epochs(run) * steps  # a callback may have stopped the training earlier
+    run.updates = run.epochs * steps  # a callback may have stopped the training earlier
     if state:
-        state.path.unlink(missing_ok=True)
+        state.save(run, epochs=epochs, finished=True)
     return run
 
 
-def _epochs(run: Run) -> int:
-    return len(next(iter(run.history.values()), []))
+def _require_finite(model: keras.Model) -> None:
+    """A model that has diverged is no start: whatever follows would be NaN too."""
+    from keras import ops
+
+    weights = map(ops.convert_to_numpy, model.trainable_weights)
+    if not all(np.isfinite(weight).all() for weight in weights):
+        raise BookError(
+            "The model's weights are not finite, so an earlier training has diverged: build the "
+            "model anew (run the notebook again from the top)."
+        )
 
 
-def _bookkeeper(
-    run: Run, data: Any, started: float, epochs: int, state: _Checkpoint | None, plain: bool
-) -> Any:
+def _take_up(state: Checkpoint) -> tuple[Run, int]:
+    """The run so far, and how many epochs were asked for if it is complete; says what changed."""
+    changed = state.changed_settings()
+    if changed:
+        print(
+            f"A checkpoint of this name has other settings ({', '.join(changed)}) and is left "
+            "aside: training starts with the model as it is."
+        )
+    return state.restore()
+
+
+def _is_plain_log() -> bool:
+    return os.environ.get("GENBOOK_LOG") == "plain"
+
+
+def _bookkeeper(run: Run, data: Any, epochs: int, state: Checkpoint | None) -> Any:
     """A callback that extends the history, prints the line, and saves the state, in this order."""
     import keras
+
+    started = time.monotonic() - run.seconds
 
     class Bookkeeper(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -209,124 +258,20 @@ def _bookkeeper(
             for name, value in values.items():
                 run.history.setdefault(name, []).append(value)
             run.seconds = time.monotonic() - started
-            if plain:
+            if _is_plain_log():
                 shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
                 print(f"epoch {epoch + 1}/{epochs}  {shown}", flush=True)
             if not all(np.isfinite(value) for value in values.values()):
+                if state:
+                    state.remove()  # going on from it would end in the same place
                 raise BookError(
                     f"Training diverged in epoch {epoch + 1} (a value is not finite): lower the "
                     "learning rate and run the notebook again from the top."
                 )
             if state:
-                state.save(run)
+                state.save(run, epochs=epochs, finished=False)
 
     return Bookkeeper()
-
-
-class _Checkpoint:
-    """The whole state of a training run in one file of plain arrays, replaced atomically."""
-
-    def __init__(self, model: keras.Model, name: str) -> None:
-        if not model.built:
-            raise BookError(
-                "Build the model before training it with a checkpoint (call it once on a batch)."
-            )
-        self.model = model
-        file_name = re.sub(r"[^0-9A-Za-z_]+", "_", name)  # the name may hold a folder of pictures
-        self.path: Path = cache_folder() / "checkpoints" / f"{file_name}.npz"
-        for attribute, optimizer in self._optimizers().items():
-            if optimizer.built:
-                continue
-            if attribute != "optimizer":
-                raise BookError(
-                    f"Build {attribute} for its own variables before training with a checkpoint "
-                    f"(model.{attribute}.build(variables))."
-                )
-            optimizer.build(model.trainable_variables)
-        self._generators: dict[str, Array] = {}
-
-    def _optimizers(self) -> dict[str, Any]:
-        """The model's optimisers by the names of their attributes, in a fixed order."""
-        import keras
-
-        attributes = sorted(vars(self.model).items())
-        return {k: v for k, v in attributes if isinstance(v, keras.optimizers.Optimizer)}
-
-    def _variables(self) -> list[Any]:
-        """Weights and seed generators of the model, then the variables of its optimisers."""
-        optimizers = self._optimizers().values()
-        return [*self.model.variables, *(v for each in optimizers for v in each.variables)]
-
-    def save(self, run: Run) -> None:
-        from keras import ops
-
-        arrays = {
-            f"variable_{index}": ops.convert_to_numpy(variable)
-            for index, variable in enumerate(self._variables())
-        }
-        arrays |= {f"history_{name}": np.array(values) for name, values in run.history.items()}
-        arrays |= _generator_states()
-        with atomic_path(self.path) as temporary:
-            np.savez(temporary, seconds=run.seconds, **arrays)
-
-    def restore(self) -> Run:
-        """Load the state if there is one; a file of another model is refused, not overwritten."""
-        if not self.path.exists():
-            return Run()
-        variables = self._variables()
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                arrays = dict(file)
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-            raise BookError(
-                f"The checkpoint {self.path} is damaged: delete it to train from the start."
-            ) from error
-        values = [arrays.get(f"variable_{index}") for index in range(len(variables))]
-        saved = sum(name.startswith("variable_") for name in arrays)
-        fits = saved == len(variables) and all(
-            value is not None and value.shape == tuple(variable.shape)
-            for value, variable in zip(values, variables, strict=True)
-        )
-        if not fits:
-            raise BookError(
-                f"The checkpoint {self.path} belongs to another model: delete it to train from "
-                "the start."
-            )
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-        self._generators = {k: v for k, v in arrays.items() if k.startswith("generator_")}
-        history = {
-            name.removeprefix("history_"): values.tolist()
-            for name, values in arrays.items()
-            if name.startswith("history_")
-        }
-        return Run(history=history, seconds=float(arrays["seconds"]))
-
-    def restore_generators(self) -> None:
-        """Set PyTorch's own generators, as late as possible: `fit` draws from them, too."""
-        if self._generators:
-            import torch
-
-            for name, value in self._generators.items():
-                if name == "generator_cpu":
-                    torch.set_rng_state(torch.from_numpy(value))
-                elif torch.cuda.is_available():
-                    torch.cuda.set_rng_state(torch.from_numpy(value))
-            self._generators = {}
-
-
-def _generator_states() -> dict[str, Array]:
-    """PyTorch's own generators, which Keras layers without a seed draw from; {} on TensorFlow."""
-    import keras
-
-    if keras.backend.backend() != "torch":
-        return {}
-    import torch
-
-    states = {"generator_cpu": torch.get_rng_state().numpy()}
-    if torch.cuda.is_available():
-        states["generator_cuda"] = torch.cuda.get_rng_state().numpy()
-    return states
 
 
 def minimize(

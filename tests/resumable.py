@@ -1,7 +1,8 @@
 """A training run for the kill-and-resume test: `resumable.py MODEL RESULT [EPOCH_TO_DIE_AFTER]`.
 
-Trains MODEL for four epochs with a checkpoint; dies without a word after the given epoch. The
-final state of everything that is trained goes to RESULT.
+Trains MODEL for four epochs with a checkpoint, or one model after the other for MODEL,MODEL; dies
+without a word after the given epoch of the last. The final state of everything that is trained goes
+to RESULT.
 """
 
 import os
@@ -78,7 +79,6 @@ class Players(keras.Model):
 
 
 def build(name, updates):
-    set_seed(3)
     model = {"everything": Everything, "players": Players}[name]()
     model(np.zeros((2, 6), "float32"))
     if name == "everything":
@@ -89,29 +89,46 @@ def build(name, updates):
     return model
 
 
-def main(name, result, epoch_to_die_after=None):
-    def jitter(batch, generator):
-        return batch + generator.normal(scale=0.05, size=batch.shape).astype("float32")
+def jitter(batch, generator):
+    return batch + generator.normal(scale=0.05, size=batch.shape).astype("float32")
 
-    class Death(keras.callbacks.Callback):
-        """The checkpoint of epoch k is there when epoch k + 1 begins."""
 
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch_to_die_after is not None and epoch == int(epoch_to_die_after):
-                sys.stdout.flush()
-                os._exit(9)
+class Death(keras.callbacks.Callback):
+    """The checkpoint of epoch k is there when epoch k + 1 begins."""
 
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            sys.stdout.flush()
+            os._exit(9)
+
+
+def train(name, death):
+    """Everything that is trained, and what is counted, by name."""
     inputs = np.random.default_rng(0).normal(size=(100, 6)).astype("float32")
     data = batches(inputs, batch_size=BATCH, seed=11, augment=jitter)
     model = build(name, EPOCHS * len(data))
-    run = fit(
-        model, data, epochs=EPOCHS, validation=None, checkpoint=f"test_{name}", callbacks=[Death()]
-    )
+    run = fit(model, data, epochs=EPOCHS, checkpoint=f"test_{name}", callbacks=[Death(death)])
     optimizers = [v for v in vars(model).values() if isinstance(v, keras.optimizers.Optimizer)]
     variables = [*model.variables, *(v for each in optimizers for v in each.variables)]
     arrays = {f"{i} {v.path}": ops.convert_to_numpy(v) for i, v in enumerate(variables)}
     arrays |= {f"history_{key}": np.array(values) for key, values in run.history.items()}
-    np.savez(result, updates=run.updates, **arrays)
+    return {f"{name} {key}": value for key, value in arrays.items()} | {
+        f"{name} updates": run.updates
+    }
+
+
+def main(names, result, epoch_to_die_after=None):
+    set_seed(3)
+    *first, last = names.split(",")
+    arrays = {}
+    for name in first:
+        arrays |= train(name, None)
+    arrays |= train(last, None if epoch_to_die_after is None else int(epoch_to_die_after))
+    np.savez(result, **arrays)
 
 
 if __name__ == "__main__":

@@ -92,14 +92,11 @@ def test_gradients_on_pytorch(run_python: RunPython) -> None:
 
 @pytest.mark.torch
 @needs_torch
-@pytest.mark.parametrize("name", ["everything", "players"])
-def test_a_killed_run_ends_bit_equal_on_pytorch(
-    name: str, run_python: RunPython, tmp_path: Path
-) -> None:
+def test_a_killed_run_ends_bit_equal_on_pytorch(run_python: RunPython, tmp_path: Path) -> None:
     """As in test_training; here dropout draws from PyTorch's own generator."""
     for cache, result, *death in [("one", "whole"), ("two", "resumed", "2"), ("two", "resumed")]:
         done = run_python(
-            "tests/resumable.py", name, str(tmp_path / f"{result}.npz"), *death,
+            "tests/resumable.py", "everything,players", str(tmp_path / f"{result}.npz"), *death,
             GENBOOK_BUDGET="cpu", GENBOOK_CACHE=str(tmp_path / cache), KERAS_BACKEND="torch",
         )  # fmt: skip
         assert done.returncode == (9 if death else 0), done.stderr[-3000:]
