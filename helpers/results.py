@@ -420,10 +420,7 @@ def _is_released(run: dict[str, Any]) -> bool:
     if run["seed"] != 0:
         return False
     try:
-        return all(
-            read_json(weights.card_path(DATA, name))["sha256"] == value
-            for name, value in sums.items()
-        )
+        return all(weights.read_card(DATA, name)["sha256"] == value for name, value in sums.items())
     except BookError:
         return False
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helpers.budget import current_seed, is_full_run, is_release
+from helpers.checkpoints import Run, file_stem
 from helpers.files import (
     DATA,
     BookError,
@@ -20,7 +21,6 @@ from helpers.files import (
     read_json,
     write_json,
 )
-from helpers.training import Run
 
 if TYPE_CHECKING:
     import keras
@@ -47,6 +47,8 @@ def release(
     """
     into_book = publish and is_release() and current_seed() == 0
     path = _path(name, DATA if into_book else cache_folder())
+    if not _is_finite(model.get_weights()):
+        raise BookError(f"The weights {name} hold NaN or infinite values: they were not released.")
     with atomic_path(path) as temporary:
         model.save_weights(temporary)
         _halve(temporary)
@@ -55,30 +57,30 @@ def release(
             raise BookError(
                 f"The weights {name} take {size:,} bytes; at most {LARGEST_FILE:,} are released."
             )
-    card: dict[str, Any] = {
-        "sha256": file_sha256(path),
-        "parameters": int(model.count_params()),
-        "shapes": _shapes(model),
-        "updates": run.updates,
-        "seconds": round(run.seconds, 1),
-        "history": {k: [round(v, 5) for v in values] for k, values in run.history.items()},
-    }
-    if keep_architecture:
-        card["architecture"] = json.loads(model.to_json())
-    write_json(_card(path), card)
+        card: dict[str, Any] = {
+            "sha256": file_sha256(temporary),
+            "parameters": int(model.count_params()),
+            "shapes": _shapes(model),
+            "updates": run.updates,
+            "seconds": round(run.seconds, 1),
+            "history": {k: [round(v, 5) for v in values] for k, values in run.history.items()},
+        }
+        if keep_architecture:
+            card["architecture"] = json.loads(model.to_json())
+        # Killed before or after the weights are in place, there is a card for them
+        write_json(_card_path(path), card | _previous_card(path))
+    write_json(_card_path(path), card)
 
 
 def restore(model: keras.Model, name: str) -> Run:
     """Load weights that `release` saved into `model`; returns the run that made them.
 
     A reader's own full run comes first only within that run: the default budget always loads the
-    book's weights. Raises BookError when there are none, when the file is damaged, or when the
-    model is built differently from the one that was saved.
+    book's weights. Raises BookError when there are none, when file or card is damaged, or when the
+    model is built differently from the one that was saved; the model is then as it was before.
     """
     path = find(name)
-    card = read_json(_card(path))
-    if file_sha256(path) != card["sha256"]:
-        raise BookError(f"The weights {name} are damaged: restore {path.name} from the repository.")
+    card = _card_of(path, name)
     mine = _shapes(model)
     if mine != card["shapes"]:
         raise BookError(
@@ -86,9 +88,20 @@ def restore(model: keras.Model, name: str) -> Run:
             f"{len(card['shapes'])} arrays; yours has {model.count_params():,} in {len(mine)}"
             f"{_first_difference(card['shapes'], mine)}."
         )
-    with warnings.catch_warnings():  # released files hold no optimiser: nothing to be warned of
-        warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-        model.load_weights(path)
+    before = model.get_weights()
+    try:
+        with warnings.catch_warnings():  # released files hold no optimiser: nothing to be warned of
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            model.load_weights(path)
+        fits = _is_finite(model.get_weights())
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError):
+        fits = False  # what HDF5 and Keras raise on a file that is not this model's
+    if not fits:
+        model.set_weights(before)
+        raise BookError(
+            f"The weights {name} cannot be used: {path} is not a file of this model or holds NaN; "
+            "restore it from the repository or train again."
+        )
     return Run(card["history"], card["updates"], card["seconds"])
 
 
@@ -113,10 +126,15 @@ def restore_model(name: str) -> keras.Model:
     """
     import keras
 
-    card = read_json(_card(find(name)))
+    card = _card_of(find(name), name)
     if "architecture" not in card:
         raise BookError(f"The weights {name} come without an architecture: build the model first.")
-    model = keras.models.model_from_json(json.dumps(card["architecture"]))
+    try:
+        model = keras.models.model_from_json(json.dumps(card["architecture"]))
+    except (ValueError, TypeError, KeyError, AttributeError, ImportError):
+        model = None
+    if not isinstance(model, keras.Model):
+        raise _damaged_card(_card_path(find(name)))
     restore(model, name)
     return model
 
@@ -138,21 +156,74 @@ def checksums(names: list[str]) -> dict[str, str]:
     return {name: file_sha256(find(name)) for name in names}
 
 
-def card_path(base: Path, name: str) -> Path:
-    """The card (JSON) of these weights below `base`, the book's data folder or the cache."""
-    return _card(_path(name, base))
+def read_card(base: Path, name: str) -> dict[str, Any]:
+    """The card of these weights below `base`, the book's data folder or the cache.
+
+    Raises BookError when it is missing or damaged.
+    """
+    return _read_card(_card_path(_path(name, base)))
 
 
 def _path(name: str, base: Path) -> Path:
     notebook, _, model = name.partition("/")
-    model = re.sub(r"[^0-9A-Za-z_]+", "_", model)  # it may hold a data set like folder:PATH
-    if not re.fullmatch(r"[0-9A-Za-z_]+", notebook) or not model.strip("_"):
+    if not re.fullmatch(r"[0-9A-Za-z_]+", notebook) or not re.search(r"[0-9A-Za-z]", model):
         raise BookError(f"Name weights 'notebook/model', with letters, digits and _; not {name!r}.")
-    return base / "weights" / notebook / f"{model}.weights.h5"
+    return base / "weights" / notebook / f"{file_stem(model)}.weights.h5"
 
 
-def _card(path: Path) -> Path:
+def _card_path(path: Path) -> Path:
     return path.with_name(path.name.replace(".weights.h5", ".json"))
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    """A card whose entries have the types that `restore` relies on."""
+    try:
+        card = read_json(path)
+    except OSError as error:
+        raise _damaged_card(path) from error
+    whole = (
+        isinstance(card, dict)
+        and isinstance(card.get("sha256"), str)
+        and all(isinstance(card.get(key), int) for key in ("parameters", "updates"))
+        and isinstance(card.get("seconds"), (int, float))
+        and isinstance(card.get("shapes"), list)
+        and all(isinstance(shape, list) for shape in card["shapes"])
+        and isinstance(card.get("history"), dict)
+        and all(isinstance(values, list) for values in card["history"].values())
+    )
+    if not whole:
+        raise _damaged_card(path)
+    return dict(card)
+
+
+def _damaged_card(path: Path) -> BookError:
+    return BookError(f"{path} is damaged: restore it from the repository or train again.")
+
+
+def _previous_card(path: Path) -> dict[str, Any]:
+    """The card of the weights that are about to be replaced, as an entry of the new card."""
+    try:
+        return {"previous": _card_of(path, path.stem)}
+    except (BookError, OSError):
+        return {}
+
+
+def _card_of(path: Path, name: str) -> dict[str, Any]:
+    """The card that describes the weights in `path`, which were damaged if there is none."""
+    card = _read_card(_card_path(path))
+    try:
+        checksum = file_sha256(path)
+    except OSError:
+        checksum = "none"  # a folder, say
+    previous = card.pop("previous", None)
+    for each in (card, previous):
+        if isinstance(each, dict) and each.get("sha256") == checksum:
+            return each
+    raise BookError(f"The weights {name} are damaged: restore {path.name} from the repository.")
+
+
+def _is_finite(arrays: list[np.ndarray]) -> bool:
+    return all(np.isfinite(array).all() for array in arrays)
 
 
 def _shapes(model: keras.Model) -> list[list[int]]:

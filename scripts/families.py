@@ -130,7 +130,7 @@ def measure(notebook: str) -> dict[str, Any]:
     from helpers import datasets, metrics, results, weights
 
     family = GENERATORS[notebook](models.run_cells(notebook))
-    card = read_json(weights.card_path(DATA, family.weights))
+    card = weights.read_card(DATA, family.weights)
     judge = weights.load_feature_network(DATASET)
     real = metrics.features(judge, datasets.scale(datasets.load(DATASET).x_test[:SAMPLES]))
     pictures = like_files(family.draw(SAMPLES))

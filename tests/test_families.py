@@ -37,10 +37,7 @@ def test_a_row_belongs_to_the_released_weights(name: str) -> None:
     assert weights.checksums(list(row["weights_sha256"])) == row["weights_sha256"], (
         "the weights are newer than the comparison: call make families"
     )
-    (card,) = (
-        json.loads(weights.card_path(DATA, each).read_text("utf-8"))
-        for each in row["weights_sha256"]
-    )
+    (card,) = (weights.read_card(DATA, each) for each in row["weights_sha256"])
     assert row["train_seconds"] == card["seconds"]
     assert 0 < row["parameters"] <= card["parameters"]
 

@@ -219,7 +219,8 @@ def test_only_the_run_of_the_books_weights_is_compared(
     content["runs"][0]["weights_sha256"] = {"toy/net": "abc"}
     write_json(path, content)
     quick_check(0.1)  # nothing to compare with: these weights are not the recorded ones
-    write_json(book / "weights" / "toy" / "net.json", {"sha256": "abc"})
+    card = {"sha256": "abc", "parameters": 1, "shapes": [[1]], "updates": 1, "seconds": 1.0}
+    write_json(book / "weights" / "toy" / "net.json", card | {"history": {}})
     with pytest.raises(AssertionError):
         quick_check(0.1)
 

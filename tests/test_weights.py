@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -216,31 +218,165 @@ def test_another_architecture_is_refused(releasing: Path) -> None:
         np.testing.assert_array_equal(old, new)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "other"])
+def small_file(book: Path) -> Path:
+    return book / "weights" / "net" / "small.weights.h5"
+
+
+def refused(name: str) -> str:
+    """The one sentence that `restore` gives; the model stays as it was."""
+    model = network()
+    before = model.get_weights()
+    with pytest.raises(BookError) as error:
+        weights.restore(model, name)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "flipped", "other", "folder"])
 def test_a_damaged_file_is_refused(releasing: Path, damage: str) -> None:
     weights.release(network(), "net/small", RUN)
-    path = releasing / "weights" / "net" / "small.weights.h5"
+    path = small_file(releasing)
     content = bytearray(path.read_bytes())
     if damage == "truncated":
         content = content[:-100]
     elif damage == "flipped":
         content[len(content) // 2] ^= 1
     else:
-        content = bytearray(b"<html>404</html>")
+        content = bytearray(b"" if damage == "empty" else b"<html>404</html>")
     path.write_bytes(content)
-    with pytest.raises(BookError, match=r"net/small are damaged: restore small.weights.h5 from"):
-        weights.restore(network(), "net/small")
+    if damage == "folder":
+        path.unlink()
+        path.mkdir()
+    assert "net/small are damaged: restore small.weights.h5 from" in refused("net/small")
 
 
-def test_a_missing_or_damaged_card_is_refused(releasing: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "text", "null", "a list", "bytes", "folder", {"sha256": None}, {"shapes": None},
+        {"shapes": [1, 2]}, {"history": []}, {"history": {"loss": 1}}, {"updates": "many"},
+        {"parameters": None}, {"seconds": "x"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_damaged_card_is_refused(releasing: Path, change: Any) -> None:
     weights.release(network(), "net/small", RUN)
     card = releasing / "weights" / "net" / "small.json"
-    card.write_text("{")
-    with pytest.raises(BookError, match=r"small.json is damaged"):
-        weights.restore(network(), "net/small")
-    card.unlink()
-    with pytest.raises(BookError, match=r"small.json is missing"):
-        weights.restore(network(), "net/small")
+    if isinstance(change, dict):
+        write_json(card, read_json(card) | change)
+    elif change == "folder":
+        card.unlink()
+        card.mkdir()
+    else:
+        contents = {"text": b"{", "null": b"null", "a list": b"[1]", "bytes": b"\xff\xfe"}
+        card.write_bytes(contents[change])
+    assert re.search(r"small\.json is damaged", refused("net/small"))
+
+
+def test_a_missing_card_is_refused(releasing: Path) -> None:
+    weights.release(network(), "net/small", RUN)
+    (releasing / "weights" / "net" / "small.json").unlink()
+    assert "small.json is missing" in refused("net/small")
+
+
+def test_a_damaged_architecture_is_refused(releasing: Path) -> None:
+    weights.release(network(), "net/small", RUN, keep_architecture=True)
+    card = releasing / "weights" / "net" / "small.json"
+    for architecture in ({}, [], "x", {"class_name": "Nothing", "config": {}}):
+        write_json(card, read_json(card) | {"architecture": architecture})
+        with pytest.raises(BookError, match=r"small\.json is damaged"):
+            weights.restore_model("net/small")
+
+
+def with_checksum(path: Path) -> None:
+    """Make the card agree with a file that was tampered with."""
+    card = path.with_name("small.json")
+    write_json(card, read_json(card) | {"sha256": file_sha256(path)})
+
+
+@pytest.mark.parametrize("content", ["other model", "html", "nothing"])
+def test_a_right_checksum_of_a_wrong_file_is_refused(releasing: Path, content: str) -> None:
+    weights.release(network(), "net/small", RUN)
+    path = small_file(releasing)
+    if content == "other model":
+        other = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+        other.save_weights(path)
+    else:
+        path.write_bytes(b"<html>404</html>" if content == "html" else b"")
+    with_checksum(path)
+    message = refused("net/small")
+    assert "net/small cannot be used" in message and "small.weights.h5 is not a file of" in message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(releasing: Path, value: float) -> None:
+    """Neither written nor loaded: everything after would be NaN without a word."""
+    model = network()
+    weights.release(model, "net/small", RUN)
+    path = small_file(releasing)
+    before = path.read_bytes()
+    spoilt = model.get_weights()
+    spoilt[0].flat[3] = value
+    model.set_weights(spoilt)
+    with pytest.raises(BookError, match="net/small hold NaN or infinite values"):
+        weights.release(model, "net/small", RUN)
+    assert path.read_bytes() == before
+    model.save_weights(path)
+    with_checksum(path)
+    assert "net/small cannot be used" in refused("net/small")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_weights_and_card_change_together(
+    releasing: Path, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    """Killed at any moment of a release, what is found is the old pair or the new one."""
+
+    class Killed(BaseException):
+        pass
+
+    old, new = fitted(), fitted()
+    new.set_weights([array + 1 for array in new.get_weights()])
+    moves = deadly = 0
+    replace = os.replace
+
+    def dying_replace(source: Any, target: Any) -> None:
+        nonlocal moves
+        moves += 1
+        if moves == deadly:
+            raise Killed
+        replace(source, target)
+
+    found = []
+    for move in range(1, 6):
+        deadly = move
+        monkeypatch.setattr(os, "replace", replace)
+        for path in small_file(releasing).parent.glob("*"):
+            path.unlink()
+        if not first:
+            weights.release(old, "net/small", training.Run(updates=1))
+        moves = 0
+        monkeypatch.setattr(os, "replace", dying_replace)
+        try:
+            weights.release(new, "net/small", training.Run(updates=2))
+            finished = True
+        except Killed:
+            finished = False
+        loaded = network()
+        try:
+            updates = weights.restore(loaded, "net/small").updates
+        except BookError as error:
+            assert first and "There are no weights named" in str(error)
+            updates = 0
+        else:
+            expected = old if updates == 1 else new
+            np.testing.assert_array_equal(loaded.get_weights()[-1], expected.get_weights()[-1])
+        found.append((updates, finished))
+    # the halved file, the card with both, the weights, the card alone; then no kill
+    start = (0 if first else 1, False)
+    assert found == [start, start, start, (2, False), (2, True)]
+    assert "previous" not in read_json(releasing / "weights" / "net" / "small.json")
 
 
 def test_files_that_are_too_large_are_not_released(
@@ -283,7 +419,13 @@ def test_a_folder_in_the_name_stays_inside(monkeypatch: pytest.MonkeyPatch, book
     monkeypatch.setenv("GENBOOK_BUDGET", "cpu")
     weights.release(network(), "mlp/folder:/some/../place", RUN)
     path = weights.find("mlp/folder:/some/../place")
-    assert path == cache_folder() / "weights" / "mlp" / "folder_some_place.weights.h5"
+    assert path.parent == cache_folder() / "weights" / "mlp"
+    assert re.fullmatch(r"folder_some_place-\w{12}\.weights\.h5", path.name)
+    others = ["folder:/some/place", "folder:/some/../pläce", "folder:/some/../plöce"]
+    for other in others:  # another folder's weights are not taken for these
+        with pytest.raises(BookError, match="There are no weights named"):
+            weights.find(f"mlp/{other}")
+        weights.release(network(), f"mlp/{other}", RUN)
 
 
 def test_restore_model_rebuilds_from_the_card(releasing: Path) -> None:
