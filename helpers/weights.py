@@ -177,10 +177,7 @@ def _card_path(path: Path) -> Path:
 
 def _read_card(path: Path) -> dict[str, Any]:
     """A card whose entries have the types that `restore` relies on."""
-    try:
-        card = read_json(path)
-    except OSError as error:
-        raise _damaged_card(path) from error
+    card = read_json(path)
     whole = (
         isinstance(card, dict)
         and isinstance(card.get("sha256"), str)

@@ -142,7 +142,8 @@ def test_a_check_is_exact_up_to_rounding(
 def test_a_check_survives_python_without_asserts(run_python: RunPython) -> None:
     code = """\
 from helpers import results
-run = {"dataset": "d", "seed": 0, "backend": results._backend(), "weights_sha256": {},
+results._backend = lambda: "any"
+run = {"dataset": "d", "seed": 0, "backend": "any", "weights_sha256": {},
        "quick_check": {"m": {"value": 1.0, "n": 5, "sd": 0.1}}}
 results.load_runs = lambda notebook: [run]
 results.Record("toy", "d", "d").check("m", 1.01, n=5)
@@ -378,12 +379,11 @@ def test_the_hardware_is_named_with_its_instruction_sets(
     assert results.hardware() == "NVIDIA H100"
 
 
-@pytest.mark.parametrize("switch", ["0", "1"])
-def test_the_hardware_says_whether_onednn_is_on(run_python: RunPython, switch: str) -> None:
+def test_the_hardware_says_when_onednn_is_off(run_python: RunPython) -> None:
     code = "from helpers import results; print(*results._onednn())"
-    done = run_python("-c", code, TF_ENABLE_ONEDNN_OPTS=switch, KERAS_BACKEND="tensorflow")
+    done = run_python("-c", code, TF_ENABLE_ONEDNN_OPTS="0", KERAS_BACKEND="tensorflow")
     if platform.machine() == "x86_64":
-        assert done.stdout.strip() == ("oneDNN on" if switch == "1" else "oneDNN off")
+        assert done.stdout.strip() == "oneDNN off"
 
 
 @pytest.mark.parametrize(
