@@ -8,6 +8,7 @@ Weights, record and checkpoints go to a temporary folder. Then these must hold:
 
 - each call of training.fit did epochs x batches updates, and its history has all epochs;
 - the weights written have names that the book has, too, and finite values;
+- training, validation and test data have no item in common;
 - the record was written, its metrics are finite, and the book's record has each of them;
 - no file of the checkout has changed.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import itertools
 import os
 import sys
 import tempfile
@@ -60,6 +62,7 @@ def run(notebook: Any, name: str, cache: Path) -> Failure | None:
             if failure:
                 return failure
     try:
+        check_splits(namespace)
         check_weights(name, cache)
         check_record(name, cache)
         check_checkout(before)
@@ -91,6 +94,24 @@ def counted_updates() -> Iterator[None]:
         yield
     finally:
         training.fit = fit
+
+
+def check_splits(namespace: dict[str, Any]) -> None:
+    """The notebook's arrays of these names, bytes and scaled ones alike, share no item."""
+    from helpers import datasets
+
+    parts = ("train", "validation", "test")
+    arrays = {part: namespace.get(f"x_{part}", namespace.get(part)) for part in parts}
+    splits = {
+        part: datasets.scale(array) if array.dtype == np.uint8 else array
+        for part, array in arrays.items()
+        if isinstance(array, np.ndarray)
+    }
+    repeats = getattr(namespace.get("data"), "repeats", 0)
+    for one, two in itertools.combinations(splits, 2):
+        if splits[one].shape[1:] == splits[two].shape[1:]:
+            pair = {name: splits[name].astype("float32") for name in (one, two)}
+            datasets.require_disjoint(repeats=repeats, **pair)
 
 
 def check_weights(name: str, cache: Path) -> None:
@@ -134,9 +155,7 @@ def check_checkout(before: dict[Path, tuple[int, int]]) -> None:
     """No file has changed since `before`."""
     now = checkout()
     changed = sorted(
-        str(path.relative_to(ROOT))
-        for path in before.keys() | now.keys()
-        if before.get(path) != now.get(path)
+        path.name for path in before.keys() | now.keys() if before.get(path) != now.get(path)
     )
     if changed:
         raise BookError(f"The run changed files of the book: {', '.join(changed)}.")

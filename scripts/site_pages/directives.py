@@ -13,6 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from helpers.datasets import registry
 from scripts import copies
+from scripts.slip_catalogue import FOLDER
 
 from . import hooks
 from .contents import QUICK, notebooks
@@ -20,6 +21,7 @@ from .families import FAMILIES_RECORD, families_text
 from .finish import finish
 from .reference import api_text, data_text
 from .results import results_text
+from .slips import slips_text
 from .times import BENCH, bench_text, map_text, minutes_text
 
 
@@ -36,7 +38,14 @@ class Generated(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         read = [path for book in notebooks() for path in (book.record, book.path)]
-        for path in [*read, BENCH, QUICK, FAMILIES_RECORD, Path(registry.__file__)]:
+        for path in [
+            *read,
+            *FOLDER.glob("*"),
+            BENCH,
+            QUICK,
+            FAMILIES_RECORD,
+            Path(registry.__file__),
+        ]:
             self.env.note_dependency(str(path))
         container = nodes.Element()
         lines = StringList(TEXTS[self.name](self).splitlines(), source=self.env.docname)
@@ -49,6 +58,7 @@ TEXTS: dict[str, Callable[[Generated], str]] = {
     "recorded-minutes": lambda _: minutes_text(),
     "recorded-speed": lambda _: bench_text(),
     "recorded-families": lambda _: families_text(),
+    "recorded-slips": lambda _: slips_text(),
     "notebook-map": lambda directive: map_text(directive.descriptions()),
     "data-sets": lambda directive: data_text(embedded=directive.arguments == ["embedded"]),
     "api-of-helpers": lambda _: api_text(),
