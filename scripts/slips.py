@@ -41,7 +41,8 @@ class Outcome:
     """What became of a slip.
 
     verdict: "noticed", "missed", "crashed", or "control failed" (the notebook itself fails);
-    check: the text of the failing check, or the error; heading: the section in which it stands.
+    check: the text of the failing check, or the error; heading: the section in which it stands;
+    seconds: of the processor.
     """
 
     slip: str
@@ -75,24 +76,34 @@ def run_checks(
     return None, done
 
 
-def try_quick(notebook: Any, slip: Slip, name: str) -> Outcome:
-    """Plant a slip, run the cells that lead to the checks, then the same without the slip."""
-    started = time.monotonic()
+def try_quick(
+    notebook: Any, slip: Slip, name: str, passed: set[tuple[int, ...]] | None = None
+) -> Outcome:
+    """Plant a slip, run the cells that lead to the checks, then the same without the slip.
+
+    passed: cells that have been run together without a failure; these are not run again.
+    """
+    started = time.process_time()
+    passed = set() if passed is None else passed
     planted, index = slip_catalogue.plant(notebook, slip)
     also = {slip_catalogue.cell_with(notebook, text) for text in slip.needs}
     cells = cell_graph.code_cells(planted)
     checks = cell_graph.checks_of(cells, index, also)
     failure, done = run_checks({cell.index: cell.code for cell in cells}, checks, name)
-    control, _ = run_checks({i: notebook.cells[i].source for i in done}, [set(done)], name)
-    return judged(notebook, slip, failure, control, time.monotonic() - started)
+    control = None
+    if tuple(done) not in passed:
+        control, _ = run_checks({i: notebook.cells[i].source for i in done}, [set(done)], name)
+        if control is None:
+            passed.add(tuple(done))
+    return judged(notebook, slip, failure, control, time.process_time() - started)
 
 
 def try_tiny(notebook: Any, slip: Slip, name: str, control: Failure | None) -> Outcome:
     """Plant a slip and run the whole notebook under tiny; control: what failed without the slip."""
-    started = time.monotonic()
+    started = time.process_time()
     planted, _ = slip_catalogue.plant(notebook, slip)
     failure = run_tiny(planted, name)
-    return judged(notebook, slip, failure, control, time.monotonic() - started)
+    return judged(notebook, slip, failure, control, time.process_time() - started)
 
 
 def run_tiny(notebook: Any, name: str) -> Failure | None:
@@ -133,7 +144,7 @@ def heading_above(notebook: Any, index: int) -> str:
 def try_slips(path: Path, slips: Sequence[Slip]) -> list[Outcome]:
     """All these slips of one notebook; to be called in a process of its own."""
     notebook = notebook_files.read(path)
-    outcomes = []
+    outcomes, passed = [], set[tuple[int, ...]]()
     with tempfile.TemporaryDirectory() as cache, silence() as shown:
         os.environ |= {
             "GENBOOK_BUDGET": "quick",
@@ -145,7 +156,7 @@ def try_slips(path: Path, slips: Sequence[Slip]) -> list[Outcome]:
         os.chdir(path.parent)
         for slip in slips:
             if slip.budget == "quick":
-                outcomes.append(try_quick(notebook, slip, path.stem))
+                outcomes.append(try_quick(notebook, slip, path.stem, passed))
                 print(row(path.stem, outcomes[-1]), file=shown)
         full = [slip for slip in slips if slip.budget == "tiny"]
         control = run_tiny(notebook, path.stem) if full else None
@@ -156,7 +167,7 @@ def try_slips(path: Path, slips: Sequence[Slip]) -> list[Outcome]:
 
 
 def row(notebook: str, outcome: Outcome) -> str:
-    """One line about a slip: which check noticed it, in which section, after how many seconds."""
+    """One line about a slip: which check noticed it, in which section, after how many CPU seconds."""
     where = f" in “{outcome.heading}”" if outcome.heading else ""
     return (
         f"{notebook}: {outcome.slip}: {outcome.verdict} after {outcome.seconds:.1f} s"
