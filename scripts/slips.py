@@ -167,7 +167,7 @@ def try_slips(path: Path, slips: Sequence[Slip]) -> list[Outcome]:
 
 
 def row(notebook: str, outcome: Outcome) -> str:
-    """One line about a slip: which check noticed it, in which section, after how many CPU seconds."""
+    """One line about a slip: which check noticed it, in which section, and CPU seconds."""
     where = f" in “{outcome.heading}”" if outcome.heading else ""
     return (
         f"{notebook}: {outcome.slip}: {outcome.verdict} after {outcome.seconds:.1f} s"
