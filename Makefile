@@ -11,7 +11,7 @@ NB ?=
 ONLY ?=
 
 .PHONY: help book site serve lab test units nbval torch-of-the-day check arithmetics torch train \
-  execute student bench families slips tiny lint lock clean
+  execute student bench families slips tiny pdf nbgrader lint lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -93,6 +93,12 @@ lint: .venv/installed  ## check style, copy the repository's address into the se
 	$(BIN)/ruff check helpers tests scripts
 	$(BIN)/ruff format --check helpers tests scripts
 	$(BIN)/mypy
+
+pdf: site  ## print handouts and keys [NB=vae] to _build/pdf
+	$(BIN)/python scripts/print_pages.py $(basename $(notdir $(NB)))
+
+nbgrader: .venv/installed  ## write the exercises [NB=vae] as nbgrader assignments
+	$(BIN)/python scripts/nbgrader.py $(basename $(notdir $(NB)))
 
 lock:  ## resolve requirements.lock anew for Python 3.11 to 3.13
 	$(PYTHON) -m venv _build/lock && _build/lock/bin/pip install --quiet uv

@@ -58,13 +58,17 @@ SCRIPT = """
   up.value = data.rows >> 1;
   across.oninput = up.oninput = show;
   chart.style.cursor = "pointer";
-  chart.onclick = (event) => {
+  chart.style.touchAction = "pinch-zoom";  // a finger on the chart walks, it does not scroll
+  chart.draggable = false;
+  const walk = (event) => {
     const frame = chart.getBoundingClientRect();
     const place = (at, size, n) => Math.min(n - 1, Math.max(0, Math.floor(at / size * n)));
     across.value = place(event.clientX - frame.left, frame.width, data.columns);
     up.value = data.rows - 1 - place(event.clientY - frame.top, frame.height, data.rows);
     show();
   };
+  chart.onpointerdown = (event) => { chart.setPointerCapture(event.pointerId); walk(event); };
+  chart.onpointermove = (event) => { if (chart.hasPointerCapture(event.pointerId)) walk(event); };
   panel.hidden = mark.hidden = false;
   show();
 })();
@@ -80,7 +84,7 @@ def explorer_html(
     labels: tuple[str, str] = ("first number", "second number"),
     names: Sequence[Sequence[str]] | None = None,
 ) -> str:
-    """The HTML of a chart of decoded pictures with two sliders, a click to jump, and a close-up.
+    """The HTML of a chart of decoded pictures with two sliders, a pointer to drag, and a close-up.
 
     pictures: grey floats [rows, columns, height, width] in [0, 1]; black on white when drawn.
     first: the code's first number for each column; second: its second number for each row, the top

@@ -117,6 +117,18 @@ def test_sliders_keys_and_clicks(driver: Any, tmp_path: Path) -> None:
     ActionChains(driver).move_to_element_with_offset(chart, right, down).click().perform()
     assert output.text == "z = (1.50, -1.00): garment 23"  # bottom right
     assert view.value_of_css_property("background-position") == "100% 100%"
+    # a press on the left, dragged to the upper right
+    (
+        ActionChains(driver)
+        .move_to_element_with_offset(chart, -right, down)
+        .click_and_hold()
+        .move_by_offset(int(2 * right), int(-2 * down))
+        .release()
+        .perform()
+    )
+    assert output.text == "z = (1.50, 1.00): garment 03"
+    ActionChains(driver).move_to_element_with_offset(chart, -right, down).perform()
+    assert output.text == "z = (1.50, 1.00): garment 03"  # let go, it stays
 
 
 @pytest.mark.browser

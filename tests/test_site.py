@@ -315,6 +315,14 @@ def test_page_says_what_it_is_about(page: str) -> None:
     assert f"<loc>{address}{page}.html</loc>" in (SITE / "sitemap.xml").read_text("utf-8")
 
 
+def test_the_glossary_has_an_index_of_letters() -> None:
+    links = article("book/glossary").select(".glossary-letters a")
+    first = {
+        term.get_text()[0].upper() for term in article("book/glossary").select("dl.glossary dt")
+    }
+    assert {link.get_text() for link in links} == first  # where each leads is tested above
+
+
 def test_an_address_without_a_page_leads_to_the_contents() -> None:
     text = (SITE / "404.html").read_text(encoding="utf-8")
     address = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]

@@ -100,9 +100,25 @@ def fill_in_facts(app: Any, page: str, source: list[str]) -> None:
         options = app.config.html_theme_options
         repository, branch = options["repository_url"], options["repository_branch"]
         query = hub_link(repository, branch, "").replace("&", "&amp;")
-        known = facts() | {"repository": repository, "hub_query": query}
+        known = facts() | {
+            "repository": repository,
+            "hub_query": query,
+            "binder": repository.replace("https://github.com/", "https://mybinder.org/v2/gh/")
+            + f"/{branch}?urlpath=lab/tree/notebooks",
+        }
         for name, text in known.items():
             source[0] = source[0].replace("{{" + name + "}}", text)
+    if page == "book/glossary":
+        source[0] = source[0].replace("{{letters}}", letters(source[0]))
+
+
+def letters(glossary: str) -> str:
+    """Links to the first term of each letter, for the glossary's page."""
+    first: dict[str, str] = {}
+    for term in re.findall(r"^([^\W_].*)\n  \S", glossary, re.MULTILINE):
+        first.setdefault(term[0].upper(), re.sub(r"[^A-Za-z0-9]+", "-", term).strip("-"))
+    links = " ".join(f'<a href="#term-{name}">{letter}</a>' for letter, name in first.items())
+    return f'```{{raw}} html\n<p class="glossary-letters">{links}</p>\n```'
 
 
 def add_hub_button(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
