@@ -131,16 +131,21 @@ def wgan_gp(cells: SimpleNamespace) -> dict[str, Steps]:
             lambda n: game.generator(normal(cells.RUNS, n, cells.RING_NOISE))[0],
         )
 
-    line, faces = cells.line, cells.faces
+    line = cells.line
     return {
         "line": Steps(
             line, cells.line_batches, lambda n: line.critic(cells.in_the_plane(cells.real_line[:n]))
         ),
         **{f"ring_{name}": ring(name) for name in ("wgan_gp", "minibatch")},
-        "faces": Steps(
-            faces, cells.face_batches, lambda n: faces.generator(normal(n, cells.LATENT))
-        ),
     }
+
+
+def wgan_faces(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(n: int) -> Any:
+        noise = np.random.default_rng(0).normal(size=(n, cells.LATENT)).astype("float32")
+        return cells.faces.generator(noise)
+
+    return {"faces": Steps(cells.faces, cells.face_batches, drawn)}
 
 
 def cgan(cells: SimpleNamespace) -> dict[str, Steps]:
@@ -201,6 +206,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "vae_faces": vae_faces,
     "dcgan": dcgan,
     "wgan_gp": wgan_gp,
+    "wgan_faces": wgan_faces,
     "cgan": cgan,
     "ebm": ebm,
     "ddm": ddm,
