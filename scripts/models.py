@@ -174,28 +174,31 @@ def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
-def ddm(cells: SimpleNamespace) -> dict[str, Steps]:
-    def drawn(model: Any, shape: tuple[int, ...], schedule: Any) -> Callable[[int], Any]:
-        def predict(noisy: Any, rates: tuple[float, float]) -> Any:
-            variance = np.full((len(noisy), 1), rates[1] ** 2, "float32")
-            return cells.ops.convert_to_numpy(model.average([noisy, variance]))
+def _drawn(cells: SimpleNamespace, model: Any, shape: tuple[int, ...]) -> Callable[[int], Any]:
+    """Samples of a diffusion model's averaged network, in two steps."""
 
-        def draw(n: int) -> Any:
-            noise = np.random.default_rng(0).standard_normal((n, *shape), dtype="float32")
-            return cells.sample(predict, noise, 2, schedule)
+    def predict(noisy: Any, rates: tuple[float, float]) -> Any:
+        variance = np.full((len(noisy), 1), rates[1] ** 2, "float32")
+        return cells.ops.convert_to_numpy(model.average([noisy, variance]))
 
-        return draw
+    def draw(n: int) -> Any:
+        noise = np.random.default_rng(0).standard_normal((n, *shape), dtype="float32")
+        return cells.sample(predict, noise, 2, cells.offset_cosine)
 
-    def on_line(model: Any) -> Steps:
-        return Steps(model, cells.line_batches, drawn(model, (1,), cells.line_schedule))
+    return draw
 
-    shape = (cells.SIDE, cells.SIDE, cells.CHANNELS)
-    draw_faces = drawn(cells.faces, shape, cells.offset_cosine)
+
+def ddm_line(cells: SimpleNamespace) -> dict[str, Steps]:
+    models = {"line": cells.line, "line_blind": cells.line_blind}
     return {
-        "line": on_line(cells.line),
-        "line_blind": on_line(cells.line_blind),
-        "faces": Steps(cells.faces, cells.face_batches, draw_faces),
+        name: Steps(model, cells.point_batches, _drawn(cells, model, (1,)))
+        for name, model in models.items()
     }
+
+
+def ddm(cells: SimpleNamespace) -> dict[str, Steps]:
+    shape = (cells.SIDE, cells.SIDE, cells.CHANNELS)
+    return {"faces": Steps(cells.faces, cells.face_batches, _drawn(cells, cells.faces, shape))}
 
 
 MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
@@ -209,6 +212,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "wgan_faces": wgan_faces,
     "cgan": cgan,
     "ebm": ebm,
+    "ddm_line": ddm_line,
     "ddm": ddm,
 }
 

@@ -63,6 +63,14 @@ METRIC_WORDS = {
     "hair_strength": "strength of the step towards blond hair, chosen on validation faces",
     "smile_worst_kept": "faces that keep the most fragile other attribute, smile",
     "hair_worst_kept": "faces that keep the most fragile other attribute, hair",
+    # chapter 8
+    "total_variation": "total variation between samples and the true density (lower is better)",
+    "exact_total_variation": "total variation of the sampler with the exact answer (the limit)",
+    "gaussian_total_variation": "total variation of a Gaussian (the baseline)",
+    "perfect_total_variation": "total variation of as many perfect draws (the optimum)",
+    "kid_ends": "kernel distance of features, faces from plain draws of noise",
+    "kid_spherical": "kernel distance of features, half way between two draws on the sphere",
+    "kid_straight": "kernel distance of features, half way between two draws on a straight line",
 }
 
 
