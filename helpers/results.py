@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -399,6 +400,9 @@ def _gpu_name() -> str | None:
 
 
 def _backend() -> str:
+    """The Keras backend of this run; a notebook without Keras is not made to import it."""
+    if "keras" not in sys.modules:
+        return os.environ.get("KERAS_BACKEND") or "tensorflow"
     import keras
 
     return str(keras.backend.backend())

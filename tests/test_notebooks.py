@@ -204,7 +204,7 @@ def test_title_sections_and_length(path: Path) -> None:
 def test_cells_are_short_and_explained(path: Path) -> None:
     for cell in code_cells(path):
         lines = cell.source.splitlines()
-        assert len(lines) <= LONGEST_CELL, cell.source
+        assert len(lines) <= LONGEST_CELL or "setup" in notebook_files.tags(cell), cell.source
         assert not lines[-1].rstrip().endswith(";"), cell.source
         assert max(map(len, lines)) <= LONGEST_LINE, max(lines, key=len)
 

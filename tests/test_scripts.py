@@ -17,57 +17,31 @@ from PIL import Image
 
 from scripts import execute, lint, student
 
-SOLUTION = """\
-def square(x):
-    scale = 1
-    ### BEGIN SOLUTION
-    result = x * x
-    return scale * result
-    ### END SOLUTION
-
-
-print(square(3))"""
-
 GAP = """\
 def square(x):
-    scale = 1
-    ...  # your code here
+    # the square of x
+    raise NotImplementedError  # your code here"""
 
-
-print(square(3))"""
+SOLUTION = """\
+@exercises.solution
+def square(x):
+    return x * x"""
 
 
 # ------------------------------------------------------------------------------- student copies
 
 
-def test_gaps_keep_what_is_around_the_solution() -> None:
-    assert student.with_gaps(SOLUTION) == GAP
-    assert student.with_gaps(SOLUTION + "\n" + SOLUTION) == GAP + "\n" + GAP
-    names: dict[str, Any] = {}
-    exec(GAP, names)
-    assert names["square"](3) is None
-
-
-@pytest.mark.parametrize(
-    "code",
-    ["x = 1", SOLUTION.replace("### END SOLUTION", ""), SOLUTION + "\n### BEGIN SOLUTION\nx = 1"],
-)
-def test_marks_must_pair_up(code: str) -> None:
-    with pytest.raises(ValueError, match="do not pair up"):
-        student.with_gaps(code)
-
-
 def exercise_notebook() -> Any:
+    words = "<details>\n<summary>Solution in words</summary>\n\nMultiply it.\n\n</details>"
     return new_notebook(
         cells=[
-            new_markdown_cell(":::{exercise} Squares\n:label: squares\n\nSquare a number.\n:::"),
-            new_markdown_cell(":::{solution-start} squares\n:class: dropdown\n:::\n\nMultiply."),
-            new_markdown_cell("By itself."),
-            new_code_cell(SOLUTION, metadata={"tags": ["solution"]}, execution_count=1,
-                          outputs=[new_output("stream", text="9\n")]),
-            new_markdown_cell(":::{solution-end}\n:::"),
-            new_code_cell("assert square(3) == 9", metadata={"tags": ["exercise-check"]}),
-            new_markdown_cell("After."),
+            new_markdown_cell("### Exercise: Squares\n\nSquare a number."),
+            new_code_cell(GAP, metadata={"tags": ["gap"]}, execution_count=1),
+            new_markdown_cell(words),
+            new_code_cell(SOLUTION, metadata={"tags": ["solution"]}, execution_count=2),
+            new_code_cell("assert square(3) == 9", metadata={"tags": ["exercise-check"]},
+                          outputs=[new_output("stream", text="correct\n")]),
+            new_markdown_cell("<details>\n<summary>More to read</summary>\n\nA book.\n\n</details>"),
         ]
     )  # fmt: skip
 
@@ -75,27 +49,14 @@ def exercise_notebook() -> Any:
 def test_student_copies_hold_no_solution() -> None:
     copy = student.student_copy(exercise_notebook())
     text = json.dumps(copy)
-    for secret in ("Multiply", "By itself", "result = x * x", "solution-start", "solution-end"):
+    for secret in ("Multiply", "x * x", "exercises.solution"):
         assert secret not in text
     assert [cell.cell_type for cell in copy.cells] == ["markdown", "code", "code", "markdown"]
     assert copy.cells[1].source == GAP
-    assert copy.cells[1].outputs == [] and copy.cells[1].execution_count is None
+    assert copy.cells[2].outputs == [] and copy.cells[1].execution_count is None
     assert copy.cells[2].source == "assert square(3) == 9"
+    assert "A book." in copy.cells[3].source  # folded, but no solution
     nbformat.validate(copy)
-
-
-def test_solutions_in_one_cell_of_text_go_too() -> None:
-    whole = ":::{solution-start} squares\n:::\nMultiply.\n:::{solution-end}\n:::"
-    notebook = new_notebook(cells=[new_markdown_cell(whole), new_markdown_cell("After.")])
-    assert [cell.source for cell in student.student_copy(notebook).cells] == ["After."]
-
-
-@pytest.mark.parametrize("lost", [1, 4])
-def test_a_solution_without_start_or_end_is_an_error(lost: int) -> None:
-    notebook = exercise_notebook()
-    del notebook.cells[lost]
-    with pytest.raises(ValueError, match=r"do not take turns|does not end"):
-        student.student_copy(notebook)
 
 
 def test_student_copies_are_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

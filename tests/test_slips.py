@@ -23,8 +23,7 @@ FEWEST_SLIPS, FEWEST_KINDS = 8, 4
 DRAWN = 2
 
 NOT_WRITTEN_YET = {
-    "autoencoder", "box_model", "cgan", "cnn", "convolutions", "dcgan", "ddm", "ebm",
-    "vae_faces", "wgan_gp",
+    "autoencoder", "box_model", "cgan", "cnn", "convolutions", "ddm", "ebm", "vae_faces",
 }  # fmt: skip
 """Notebooks that may be without a catalogue; the list only becomes shorter."""
 
