@@ -31,24 +31,30 @@ SUM_TOLERANCE = 1e-4
 # Distances between two sets of features -------------------------------------------------------
 
 
-def frechet_distance(real: ArrayLike, fake: ArrayLike) -> float:
+def frechet_distance(real: ArrayLike, fake: ArrayLike, *, allow_unequal: bool = False) -> float:
     """Fréchet distance of two Gaussians fitted to features: FID, when Inception made the features.
 
     FID = |m1 - m2|^2 + tr(S1 + S2 - 2 sqrt(S1 S2)), with means m and unbiased covariances S.
 
-    real: [n, d], fake: [m, d]; n and m may differ and may be smaller than d.
+    real: [n, d], fake: [n, d]; n may be smaller than d. Fewer items give a larger distance, so that
+    unequal numbers are refused unless allow_unequal says that this is the point.
     Unit: that of the features, squared. From 0 (equal moments) up; lower is better. A good value is
     close to the floor: this distance between two disjoint real sets of the same size.
     Pitfalls: biased upwards at small n, so compare only equal n, from 10,000 up; other features
     give another scale (name them: FID-fashion); it sees means and covariances, nothing else; it
     changes with how images are resized and rounded before the features.
-    Errors: BookError for different widths, fewer than two rows, NaN or infinite values.
+    Cost: beside the features themselves little memory; two sets of 50,000 x 2,048 take minutes.
+    Errors: BookError for different widths or numbers of rows, fewer than two rows, NaN or infinite
+    values.
     Source: Heusel et al. (2017), "GANs trained by a two time-scale update rule converge to a local
     Nash equilibrium".
     """
-    real_rows, fake_rows = _two_sets(real, fake, fewest=2)
-    shift = real_rows.mean(axis=0) - fake_rows.mean(axis=0)
-    real_root, fake_root = _covariance_root(real_rows), _covariance_root(fake_rows)
+    real_rows, fake_rows = _two_sets(
+        real, fake, fewest=2, allow_unequal=allow_unequal, keep_float32=True
+    )
+    real_mean, real_root = _mean_and_covariance_root(real_rows)
+    fake_mean, fake_root = _mean_and_covariance_root(fake_rows)
+    shift = real_mean - fake_mean
     # With S1 = A'A and S2 = B'B the eigenvalues of S1 S2 are the squared singular values of AB'.
     # No matrix square root is taken, so singular covariances (n < d) lose no digits.
     overlap = np.linalg.svd(real_root @ fake_root.T, compute_uv=False).sum()
@@ -57,32 +63,47 @@ def frechet_distance(real: ArrayLike, fake: ArrayLike) -> float:
     return max(float(distance), 0.0)  # rounding can leave -1e-13 for equal sets
 
 
-def _covariance_root(rows: Floats) -> Floats:
-    """A matrix A [min(n, d), d] with A'A = unbiased covariance of the rows [n, d]."""
-    centred = (rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1)
-    return np.asarray(np.linalg.qr(centred, mode="r"))
+def _mean_and_covariance_root(rows: Any) -> tuple[Floats, Floats]:
+    """The mean [d], and a matrix A [min(n, d), d] with A'A = unbiased covariance of rows [n, d].
+
+    The rows are taken in parts: the R of a QR decomposition of the parts' R is that of the whole.
+    """
+    mean = rows.mean(axis=0, dtype=np.float64)
+    root = np.empty((0, len(mean)))
+    step = max(4 * len(mean), 4096)  # few parts, which cost time, and small ones
+    for start in range(0, len(rows), step):
+        centred = rows[start : start + step] - mean
+        root = np.asarray(np.linalg.qr(np.concatenate([root, centred]), mode="r"))
+    return mean, root / np.sqrt(len(rows) - 1)
 
 
 def kernel_distance(
-    real: ArrayLike, fake: ArrayLike, subsets: int = 10, subset_size: int = 1000, seed: int = 0
+    real: ArrayLike,
+    fake: ArrayLike,
+    subsets: int = 10,
+    subset_size: int = 1000,
+    seed: int = 0,
+    *,
+    allow_unequal: bool = False,
 ) -> tuple[float, float]:
     """Kernel distance of two sets of features (KID): its mean and sd over random subsets.
 
     KID = mean k(x, x') + mean k(y, y') - 2 mean k(x, y), with k(x, y) = (x.y / d + 1)^3 and the
     first two means over pairs of *different* items, which makes the estimate unbiased.
 
-    real: [n, d], fake: [m, d]. Each subset draws subset_size rows of either side without
-    replacement. Unit: none, but the scale depends on the features.
+    real: [n, d], fake: [n, d], or [m, d] with allow_unequal. Each subset draws subset_size rows of
+    either side without replacement. Unit: none, but the scale depends on the features.
     Good: within a few sd of 0. It can be negative: the estimate scatters around 0 for equal sets.
     Pitfalls: the sd is that of one subset's value, and comes out about a quarter too small when a
     subset is half of a side. Subsets overlap, so sd / sqrt(subsets) is not the error of the mean:
     with half of a side per subset the error is about as large as the sd itself. A ratio of two
     values says something only if both exceed 5 sd.
-    Errors: BookError for different widths, NaN, fewer than two subsets, subsets of fewer than two
-    rows or larger than a side, or as large as both (all subsets would be one, and the sd 0).
+    Errors: BookError for different widths or numbers of rows, NaN, fewer than two subsets, subsets
+    of fewer than two rows or larger than a side, or as large as both (all subsets would be one, and
+    the sd 0).
     Source: Binkowski et al. (2018), "Demystifying MMD GANs".
     """
-    real_rows, fake_rows = _two_sets(real, fake, fewest=4)
+    real_rows, fake_rows = _two_sets(real, fake, fewest=4, allow_unequal=allow_unequal)
     if subsets < 2:
         raise BookError(f"The sd needs two subsets or more, not {subsets}: pass subsets=10.")
     smaller, larger = sorted((len(real_rows), len(fake_rows)))
@@ -115,26 +136,29 @@ def _squared_mmd(real: Floats, fake: Floats) -> float:
     return float(mean_within(real) + mean_within(fake) - 2 * kernel(real, fake).mean())
 
 
-def precision_recall(real: ArrayLike, fake: ArrayLike, neighbours: int = 3) -> tuple[float, float]:
+def precision_recall(
+    real: ArrayLike, fake: ArrayLike, neighbours: int = 3, *, allow_unequal: bool = False
+) -> tuple[float, float]:
     """Precision (are samples like real items?) and recall (are all real items covered?).
 
     Around every item lies a ball that reaches to its k-th nearest neighbour in its own set.
     Precision = share of fake items inside at least one real ball;
     recall = share of real items inside at least one fake ball. The border belongs to the ball.
 
-    real: [n, d], fake: [m, d]; k = neighbours. Returns (precision, recall), each from 0 to 1.
+    real: [n, d], fake: [n, d], or [m, d] with allow_unequal; k = neighbours.
+    Returns (precision, recall), each from 0 to 1.
     Good: near the values of two disjoint real sets of the same size, which stay below 1.
     Pitfalls: both grow with k and depend on n: compare only equal k, n and features; a single
     far outlier has a huge ball and can lift the other side's value; sampling tricks (truncation)
     buy precision with recall, so give both.
-    Errors: BookError for different widths, NaN, neighbours below 1, or a side with no more rows
-    than neighbours.
+    Errors: BookError for different widths or numbers of rows, NaN, neighbours below 1, or a side
+    with no more rows than neighbours.
     Source: Kynkäänniemi et al. (2019), "Improved precision and recall metric for assessing
     generative models".
     """
     if neighbours < 1:
         raise BookError(f"Count at least one neighbour, not {neighbours}: the usual number is 3.")
-    real_rows, fake_rows = _two_sets(real, fake, fewest=neighbours + 1)
+    real_rows, fake_rows = _two_sets(real, fake, fewest=neighbours + 1, allow_unequal=allow_unequal)
     centre = real_rows.mean(axis=0)  # a shared shift changes no distance and saves digits
     real_rows, fake_rows = real_rows - centre, fake_rows - centre
     real_reach = _squared_reach(real_rows, neighbours)  # [n]
@@ -483,10 +507,16 @@ def pca_gaussian_samples(
 # Checks of what came in -----------------------------------------------------------------------
 
 
-def _numbers(values: Any, name: str, *, infinite: bool = False) -> Floats:
-    """`values` as float64, at least one of them, without NaN (and infinities, unless allowed)."""
+def _numbers(
+    values: Any, name: str, *, infinite: bool = False, keep_float32: bool = False
+) -> Floats:
+    """`values` as float64, at least one of them, without NaN (and infinities, unless allowed).
+
+    keep_float32: do not copy float32 values to twice their size.
+    """
+    is_float32 = getattr(values, "dtype", None) == np.float32
     try:
-        numbers = np.asarray(values, dtype=np.float64)
+        numbers = np.asarray(values, None if keep_float32 and is_float32 else np.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise BookError(
             f"The {name} must be an array of numbers: check what was passed."
@@ -513,9 +543,9 @@ def _list(values: ArrayLike, name: str, *, fewest: int = 1, infinite: bool = Fal
     return numbers
 
 
-def _matrix(values: ArrayLike, name: str, *, fewest: int) -> Floats:
+def _matrix(values: ArrayLike, name: str, *, fewest: int, keep_float32: bool = False) -> Floats:
     """A matrix [n, d] with `fewest` rows or more."""
-    numbers = _numbers(values, name)
+    numbers = _numbers(values, name, keep_float32=keep_float32)
     if numbers.ndim != 2 or len(numbers) < fewest:
         raise BookError(
             f"The {name} must be a matrix of {fewest} or more rows [n, d], not an array of shape "
@@ -524,14 +554,26 @@ def _matrix(values: ArrayLike, name: str, *, fewest: int) -> Floats:
     return numbers
 
 
-def _two_sets(real: ArrayLike, fake: ArrayLike, *, fewest: int) -> tuple[Floats, Floats]:
-    """Two feature matrices of one width."""
-    left = _matrix(real, "real features", fewest=fewest)
-    right = _matrix(fake, "fake features", fewest=fewest)
+def _two_sets(
+    real: ArrayLike,
+    fake: ArrayLike,
+    *,
+    fewest: int,
+    allow_unequal: bool,
+    keep_float32: bool = False,
+) -> tuple[Floats, Floats]:
+    """Two feature matrices of one width, and of as many rows unless told otherwise."""
+    left = _matrix(real, "real features", fewest=fewest, keep_float32=keep_float32)
+    right = _matrix(fake, "fake features", fewest=fewest, keep_float32=keep_float32)
     if left.shape[1] != right.shape[1]:
         raise BookError(
             f"The real features are {left.shape[1]} wide and the fake ones {right.shape[1]}: "
             "compute both with the same network."
+        )
+    if len(left) != len(right) and not allow_unequal:
+        raise BookError(
+            f"{len(left):,} real and {len(right):,} fake items make no fair comparison: pass as "
+            "many of each, or allow_unequal=True."
         )
     return left, right
 
