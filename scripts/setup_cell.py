@@ -31,8 +31,10 @@ def call(task, *command):
         raise SetupError(f"{task} failed ({reason}): check the network and run this cell again.")
 
 
-if sys.version_info[:2] < (3, 11):
-    raise SetupError("The book needs Python 3.11 or later: choose another kernel.")
+try:
+    import tomllib  # new in Python 3.11
+except ModuleNotFoundError:
+    raise SetupError("The book needs Python 3.11 or later: choose another kernel.") from None
 folders = (Path.cwd(), *Path.cwd().parents, CLONE)
 ROOT = next((path for path in folders if (path / "helpers" / "budget.py").exists()), None)
 if ROOT is None:
@@ -46,8 +48,6 @@ if ROOT is None:
     ROOT = part.rename(CLONE)
 installed = CLONE / ".installed"  # says for which Python the packages are complete
 if ROOT == CLONE and not (installed.exists() and installed.read_text() == sys.prefix):
-    import tomllib
-
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
     pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     call("Installing packages", *pip, *needed)

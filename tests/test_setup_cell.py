@@ -25,6 +25,7 @@ def folder(tmp_path: Path) -> Path:
         f"""\
 test -e {tmp_path}/no_network && {{ echo 'fatal: Could not resolve host' >&2; exit 128; }}
 for target; do :; done
+test -e "$target" && {{ echo 'fatal: destination path already exists' >&2; exit 128; }}
 mkdir -p "$target/helpers"
 test -e {tmp_path}/kill && {{ rm {tmp_path}/kill; kill -9 $PPID; }}
 touch "$target/helpers/budget.py"
@@ -136,7 +137,7 @@ def test_without_a_network(folder: Path) -> None:
 
 
 def test_on_an_old_python(folder: Path) -> None:
-    old = "import sys; sys.version_info = (3, 10, 12); sys.modules['tomllib'] = None"
+    old = "import sys; sys.modules['tomllib'] = None"
     message = "The book needs Python 3.11 or later: choose another kernel."
     assert sentence(run(folder, old)) == message
     assert calls(folder, "git") == []
@@ -154,7 +155,7 @@ def test_jupyter_shows_the_sentence_alone(folder: Path) -> None:
     code = (
         "from IPython.core.interactiveshell import InteractiveShell\n"
         "shell = InteractiveShell.instance()\n"
-        "import sys; sys.version_info = (3, 10, 12)\n"
+        "import sys; sys.modules['tomllib'] = None\n"
         f"shell.run_cell(open({str(CELL)!r}).read())\n"
         "raise SystemExit"
     )
