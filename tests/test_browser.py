@@ -211,6 +211,8 @@ for (const word of document.querySelectorAll('pre span[class]')) {
 }
 for (const code of document.querySelectorAll('pre')) code.normalize();
 for (const row of document.querySelectorAll('article tbody tr:nth-child(n + 5)')) row.remove();
+// colours that fade from light to dark would be caught half-way
+document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important }</style>');
 """
 AXE = "const done = arguments[1]; axe.run(document, arguments[0]).then(r => done(r.violations))"
 
