@@ -41,7 +41,7 @@ def exercise_notebook() -> Any:
             new_code_cell(SOLUTION, metadata={"tags": ["solution"]}, execution_count=2),
             new_code_cell("assert square(3) == 9", metadata={"tags": ["exercise-check"]},
                           outputs=[new_output("stream", text="correct\n")]),
-            new_markdown_cell("<details>\n<summary>More to read</summary>\n\nA book.\n\n</details>"),
+            new_markdown_cell("<details>\n<summary>More</summary>\n\nA book.\n\n</details>"),
         ]
     )  # fmt: skip
 
