@@ -73,7 +73,7 @@ def dcgan(cells: SimpleNamespace) -> Family:
 
     def draw(n: int) -> np.ndarray:
         noise = np.random.default_rng(0).standard_normal((n, cells.LATENT), dtype=np.float32)
-        return np.asarray(cells.gan.averaged.predict(noise, verbose=0))
+        return np.asarray(cells.gan.averaged.predict(noise, verbose=0) + 1) / 2
 
     players = (cells.gan.generator, cells.gan.discriminator)
     return Family("dcgan/gan_fashion_mnist", sum(each.count_params() for each in players), draw)

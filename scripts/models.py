@@ -214,6 +214,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
 
 WITHOUT_STEPS: dict[str, str] = {
     "box_model": "its densities are fitted by hand, in NumPy alone",
+    "gan_measures": "it trains nothing; its generator is that of dcgan",
     "convolutions": "it computes with NumPy; its one layer of nine weights lives inside a check",
 }
 """Notebooks that train no Keras model, with the reason."""
