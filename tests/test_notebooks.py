@@ -155,7 +155,8 @@ def test_figures_have_alt_texts_captions_and_names(path: Path) -> None:
         assert len(alt.split()) >= 4, f"alt text {alt!r} of\n{cell.source}"
         assert len(figure.get("caption", "").split()) >= 3, cell.source
         assert figure.get("name", "").startswith("fig-"), cell.source
-        assert sum(has_picture(o.get("data", {})) for o in cell.outputs) == 1, "one figure a cell"
+        # a second output, even a quoted number, would get the figure's name as well
+        assert sum("data" in output for output in cell.outputs) == 1, "one figure a cell"
 
 
 def test_names_of_figures_and_exercises_are_unique() -> None:
