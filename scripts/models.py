@@ -131,7 +131,7 @@ def wgan_gp(cells: SimpleNamespace) -> dict[str, Steps]:
             lambda n: game.generator(normal(cells.RUNS, n, cells.RING_NOISE))[0],
         )
 
-    line = cells.line
+    line = cells.build_line_critic()  # the notebook's own has reached the end of its schedule
     return {
         "line": Steps(
             line, cells.line_batches, lambda n: line.critic(cells.in_the_plane(cells.real_line[:n]))
