@@ -1,7 +1,7 @@
 """The notebooks' models, one step at a time: for the tests on PyTorch and for the benchmark.
 
-A notebook is run without its long parts: only the cells tagged `imports`, `settings`,
-`exercise-context` and `model`, in this notebook's order. Together they must leave every model
+A notebook is run without its long parts: only the cells tagged `imports`, `settings`
+and `model`, in this notebook's order. Together they must leave every model
 built and compiled, and its batches (`training.batches(...)`). MODELS says, for each notebook, how
 these are called and how its models answer or sample. `models.py NOTEBOOK [NOTEBOOK ...]` takes one
 training step and one sampling step with each, on the backend of KERAS_BACKEND.
@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from scripts import notebook_files  # noqa: E402
 
-CONTEXT = ("imports", "settings", "exercise-context", "model")
+CONTEXT = ("imports", "settings", "model")
 """Tags of the cells that lead up to a built and compiled model."""
 HEADING = "notebook: "
 """Begins the line above what is printed of a notebook."""

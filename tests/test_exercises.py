@@ -13,7 +13,7 @@ import pytest
 from notebooks_under_test import IDS, NOTEBOOKS, read
 
 from helpers import exercises
-from scripts import notebook_files, student
+from scripts import cell_graph, notebook_files, student
 
 
 @dataclass
@@ -93,12 +93,19 @@ def test_solutions_are_folded_everywhere(path: Path) -> None:
             assert cell.metadata["mystnb"]["code_prompt_show"] == "Show the solution"
 
 
+def run_what_exercises_need(notebook: Any, name: str) -> dict[str, Any]:
+    """Run the cells whose names the exercises use, and return the namespace."""
+    cells = cell_graph.code_cells(notebook)
+    own = {cell.index for cell in cells if cell.tags & {"gap", "solution", "exercise-check"}}
+    found = set.union(*(cell_graph.needed(cells, cell) for cell in cells if cell.index in own))
+    codes = [cell.code for cell in cells if cell.index in found - own]
+    with contextlib.redirect_stdout(io.StringIO()):
+        return notebook_files.run_cells(codes, name)
+
+
 def test_checks_tell_an_open_gap_from_the_solution(path: Path) -> None:
     notebook = read(path)
-    context = notebook_files.code_tagged(notebook, "imports", "settings", "exercise-context")
-    assert context
-    with contextlib.redirect_stdout(io.StringIO()):
-        names = notebook_files.run_cells(context, path.name)
+    names = run_what_exercises_need(notebook, path.name)
     for exercise in found_in(notebook):
         what = f"{path.stem}: {exercise.title}"
         for gap in exercise.gaps:

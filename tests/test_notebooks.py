@@ -243,8 +243,8 @@ def test_tags(path: Path) -> None:
     found = Counter(tag for cell in code_cells(path) for tag in notebook_files.tags(cell))
     for tag in ("setup", "imports", "settings", "cover"):
         assert found[tag] == 1, tag
-    known = {"setup", "imports", "settings", "cover", "model", "exercise-context", "gap",
-             "solution", "exercise-check", "training", "nbval-ignore-output"}  # fmt: skip
+    known = {"setup", "imports", "settings", "cover", "model", "gap", "solution",
+             "exercise-check", "training", "nbval-ignore-output"}  # fmt: skip
     assert {tag for tag in found if not tag.startswith(("hide-", "remove-"))} <= known
 
 
