@@ -34,8 +34,8 @@
   async function showMeaning(event) {
     const link = event.currentTarget;
     const [page, name] = link.href.split("#");
-    const meaning = (await definitions(page)).getElementById(decodeURIComponent(name))
-      ?.nextElementSibling;
+    let meaning = (await definitions(page)).getElementById(decodeURIComponent(name));
+    while (meaning?.tagName === "DT") meaning = meaning.nextElementSibling;  // two names, one meaning
     if (!meaning || !link.matches(":hover, :focus")) return;
     note.textContent = meaning.textContent.trim().replaceAll(/\\\(|\\\)/g, "");
     note.hidden = false;

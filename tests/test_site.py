@@ -323,6 +323,13 @@ def test_the_glossary_has_an_index_of_letters() -> None:
     assert {link.get_text() for link in links} == first  # where each leads is tested above
 
 
+@pytest.mark.parametrize("page", [notebook.page for notebook in NOTEBOOKS])
+def test_terms_lead_to_the_glossary_once(page: str) -> None:
+    links = article(page).select('a[href*="glossary.html#term-"]')
+    assert links and all(link.get_text(strip=True) for link in links)
+    assert max(Counter(link["href"] for link in links).values()) == 1
+
+
 def test_an_address_without_a_page_leads_to_the_contents() -> None:
     text = (SITE / "404.html").read_text(encoding="utf-8")
     address = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]

@@ -81,6 +81,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("config-inited", hooks.load_mathjax_where_needed)
     app.connect("env-get-updated", hooks.number_chapters_by_folder, priority=900)  # Sphinx counted
     app.connect("source-read", hooks.fill_in_facts)
+    app.connect("doctree-resolved", hooks.link_terms)
     app.connect("html-page-context", hooks.add_hub_button, priority=502)  # after the theme's
     app.connect("html-page-context", hooks.leave_thebe_out)
     app.connect("html-page-context", copies.lead_to_copies, priority=503)  # after all buttons

@@ -115,10 +115,29 @@ def fill_in_facts(app: Any, page: str, source: list[str]) -> None:
 def letters(glossary: str) -> str:
     """Links to the first term of each letter, for the glossary's page."""
     first: dict[str, str] = {}
-    for term in re.findall(r"^([^\W_].*)\n  \S", glossary, re.MULTILINE):
+    for term in re.findall(r"^([^\W_].*)\n+(?=  \S|[^\W_].*\n  \S)", glossary, re.MULTILINE):
         first.setdefault(term[0].upper(), re.sub(r"[^A-Za-z0-9]+", "-", term).strip("-"))
     links = " ".join(f'<a href="#term-{name}">{letter}</a>' for letter, name in first.items())
     return f'```{{raw}} html\n<p class="glossary-letters">{links}</p>\n```'
+
+
+def link_terms(app: Any, tree: Any, page: str) -> None:
+    """In chapters, lead the first mention of each term, set in italics, to the glossary."""
+    if not page.startswith("notebooks/"):
+        return
+    objects = app.env.get_domain("std").objects
+    places = {name.lower(): place for (kind, name), place in objects.items() if kind == "term"}
+    for mention in list(tree.findall(nodes.emphasis)):
+        words = " ".join(mention.astext().lower().split())
+        # Each term once a page, in the singular or the plural
+        for name in (words, words.removesuffix("s"), words + "s"):
+            if name in places and not isinstance(mention.parent, nodes.reference):
+                target, label = places.pop(name)
+                address = app.builder.get_relative_uri(page, target) + f"#{label}"
+                link = nodes.reference("", "", internal=True, refuri=address, classes=["term"])
+                mention.replace_self(link)
+                link += mention
+                break
 
 
 def add_hub_button(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
