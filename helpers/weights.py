@@ -257,7 +257,7 @@ def _halve(path: Path) -> None:
                 copy(item, target.create_group(key))
 
     try:
-        with h5py.File(path, "r") as source, h5py.File(half, "w") as target:
+        with h5py.File(path, "r") as source, h5py.File(half, "w", libver="latest") as target:
             copy(source, target)
         half.replace(path)
     finally:
@@ -276,4 +276,6 @@ def _half_if_it_fits(value: np.ndarray) -> np.ndarray:
 
 
 def _compression(value: np.ndarray) -> dict[str, Any]:
-    return {"compression": "gzip", "shuffle": True} if value.size > 256 else {}
+    # In one piece: the smaller the pieces, the more room their index takes
+    pieces = {"chunks": value.shape, "compression": "gzip", "shuffle": True}
+    return pieces if value.size > 256 else {}

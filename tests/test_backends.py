@@ -48,7 +48,7 @@ def test_every_notebook_names_its_models() -> None:
     assert all(len(reason.split()) > 3 for reason in models.WITHOUT_STEPS.values())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # xdist may take tests of other files in between
 def printed_by_steps(
     run_python: RunPython, request: pytest.FixtureRequest
 ) -> Callable[[str, str], dict[str, str]]:
@@ -56,8 +56,8 @@ def printed_by_steps(
 
     Only the notebooks of the tests that were chosen are run.
     """
-    tests = [item for item in request.session.items if hasattr(item, "callspec")]
-    chosen = [tuple(item.callspec.params.values()) for item in tests if item.path == request.path]
+    own = [item for item in request.session.items if item.path == Path(__file__)]
+    chosen = [tuple(item.callspec.params.values()) for item in own if hasattr(item, "callspec")]
 
     @functools.cache
     def run(backend: str, budget: str) -> dict[str, str]:
