@@ -93,30 +93,45 @@ def test_solutions_are_folded_everywhere(path: Path) -> None:
             assert cell.metadata["mystnb"]["code_prompt_show"] == "Show the solution"
 
 
-def run_what_exercises_need(notebook: Any, name: str) -> dict[str, Any]:
-    """Run the cells whose names the exercises use, and return the namespace."""
-    cells = cell_graph.code_cells(notebook)
-    own = {cell.index for cell in cells if cell.tags & {"gap", "solution", "exercise-check"}}
-    found = set.union(*(cell_graph.needed(cells, cell) for cell in cells if cell.index in own))
-    codes = [cell.code for cell in cells if cell.index in found - own]
-    with contextlib.redirect_stdout(io.StringIO()):
-        return notebook_files.run_cells(codes, name)
+def called_in(tree: ast.AST) -> set[str]:
+    """The names of all functions called, or handed on, in a piece of code."""
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
-def test_checks_tell_an_open_gap_from_the_solution(path: Path) -> None:
+def test_the_check_asks_for_every_function_of_the_gap(path: Path) -> None:
+    for exercise in found_in(read(path)):
+        (check,) = exercise.checks
+        block = ast.parse(check).body[-1]
+        assert isinstance(block, ast.With), exercise.title
+        opening = block.items[0].context_expr
+        assert isinstance(opening, ast.Call) and ast.unparse(opening.func) == "exercises.check"
+        named = {ast.unparse(argument) for argument in opening.args}
+        assert named == functions("\n\n\n".join(exercise.gaps)).keys(), exercise.title
+        assert named <= set.union(*map(called_in, block.body)), exercise.title
+        assert any(isinstance(node, ast.Assert) for node in ast.walk(block)), exercise.title
+
+
+def test_the_check_tells_an_open_gap_and_passes_on_the_solution(path: Path) -> None:
+    """The gap is tried here. The solution ran for the output, and runs again under nbval."""
     notebook = read(path)
-    names = run_what_exercises_need(notebook, path.name)
+    cells = cell_graph.code_cells(notebook)
+    gaps = [cell for cell in cells if "gap" in cell.tags]
+    wanted = set.union(*(cell_graph.needed(cells, gap) for gap in gaps))
+    context = [cell.code for cell in cells if cell.index in wanted and "gap" not in cell.tags]
+    with contextlib.redirect_stdout(io.StringIO()):
+        names = notebook_files.run_cells(context, path.name)
     for exercise in found_in(notebook):
         what = f"{path.stem}: {exercise.title}"
         for gap in exercise.gaps:
             assert output_of(gap, names, what) == "", what
         for check in exercise.checks:
-            said = output_of(check, names, what).splitlines()
+            block = ast.unparse(ast.parse(check).body[-1])  # what stands above it may be missing
+            said = output_of(block, names, what).splitlines()
             assert len(said) == 1 and said[0].startswith("not solved yet: fill in "), what
-        for cell in exercise.solutions:
-            assert output_of(cell.source, names, what) == "", what
-        for check in exercise.checks:
-            assert output_of(check, names, what).splitlines()[-1] == "correct", what
+    for cell in notebook.cells:
+        if "exercise-check" in notebook_files.tags(cell):
+            printed = [output.text for output in cell.outputs if output.output_type == "stream"]
+            assert printed and printed[-1].splitlines()[-1] == "correct", cell.source
 
 
 def test_the_student_copy_keeps_gaps_and_checks_only(path: Path) -> None:
@@ -158,6 +173,10 @@ def test_an_open_gap_is_not_solved_yet() -> None:
     assert session(GAP, CHECK) == ("not solved yet: fill in double, run its cell, then this one\n")
     half_open = GAP.replace("raise", "None.upper()\n    raise")
     assert session(half_open, CHECK).startswith("not solved yet")
+
+
+def test_an_open_gap_is_never_correct() -> None:
+    assert session(GAP, "with exercises.check(double):\n    pass").startswith("not solved yet")
 
 
 def test_the_solution_fills_an_open_gap_only() -> None:
