@@ -23,6 +23,8 @@ METRIC_WORDS = {
     "mean_picture_bce_nats": "cross-entropy of the mean picture, nats per image (the baseline)",
     "test_mse": "squared error per pixel of test images (lower is better)",
     "pca_mse": "squared error per pixel of PCA with as many numbers (the baseline)",
+    "faint_share": "random codes that are decoded to a faint picture (lower is better)",
+    "empty_cells": "cells of the code plane without a code, of 400 (lower is better)",
     "linear_denoiser_mse": "squared error per pixel of a linear denoiser (the baseline)",
     "test_elbo_nats": "negative ELBO of test images, nats per image (lower is better)",
     "test_bits_per_dim": "bits per dimension of test images (lower is better)",
