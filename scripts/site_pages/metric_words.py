@@ -65,6 +65,10 @@ METRIC_WORDS = {
     "hair_strength": "strength of the step towards blond hair, chosen on validation faces",
     "smile_worst_kept": "faces that keep the most fragile other attribute, smile",
     "hair_worst_kept": "faces that keep the most fragile other attribute, hair",
+    # chapter 7
+    "white_share": "share of pixels above 239 of 255",
+    "floor_white_share": "share of pixels above 239 of 255, real pictures (the goal)",
+    "trivial_white_share": "share of pixels above 239 of 255, a Gaussian on pixels",
     # chapter 8
     "total_variation": "total variation between samples and the true density (lower is better)",
     "exact_total_variation": "total variation of the sampler with the exact answer (the limit)",
