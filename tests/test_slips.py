@@ -22,7 +22,7 @@ from scripts.slip_catalogue import Slip
 FEWEST_SLIPS, FEWEST_KINDS = 8, 4
 DRAWN = 2
 
-NOT_WRITTEN_YET = {"cnn", "convolutions"}
+NOT_WRITTEN_YET = {"convolutions"}
 """Notebooks that may be without a catalogue; the list only becomes shorter."""
 
 WITH_SLIPS = slip_catalogue.notebooks_with_slips()

@@ -14,6 +14,7 @@ METRIC_WORDS = {
     # chapter 2
     "test_accuracy": "accuracy on test images (higher is better)",
     "improved_accuracy": "accuracy of the improved network on test images (higher is better)",
+    "accuracy_gain": "gain in accuracy on the same test images (higher is better)",
     "mlp_accuracy": "accuracy of the multilayer perceptron (the baseline)",
     "nearest_mean_accuracy": "accuracy of the nearest class mean (the baseline)",
     "max_error": "largest difference from Keras's result (lower is better)",
