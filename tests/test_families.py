@@ -42,6 +42,21 @@ def test_a_row_belongs_to_the_released_weights(name: str) -> None:
     assert 0 < row["parameters"] <= card["parameters"]
 
 
+MEASURED_IN = {"vae": ("vae", "vae_16d."), "dcgan": ("gan_measures", "")}
+"""Notebooks that measure a family on the same pictures: their record, and its prefix of names."""
+
+
+@pytest.mark.parametrize("name", MEASURED_IN)
+def test_a_number_is_the_same_on_every_page(name: str) -> None:
+    notebook, prefix = MEASURED_IN[name]
+    (run,) = [run for run in load_runs(notebook) if run["dataset"] == families.DATASET]
+    shared = [measure for measure in ("fid", "kid", "recall") if prefix + measure in run["metrics"]]
+    assert shared
+    for measure in shared:
+        assert run["n"][prefix + measure] == families.SAMPLES
+        assert run["metrics"][prefix + measure] == pytest.approx(ROWS[name][measure], rel=2e-3)
+
+
 @pytest.mark.parametrize("measure", ["fid", "kid"])
 def test_the_ends_of_the_scale(measure: str) -> None:
     best, trivial = (
