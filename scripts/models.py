@@ -219,7 +219,8 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
 WITHOUT_STEPS: dict[str, str] = {
     "box_model": "its densities are fitted by hand, in NumPy alone",
     "gan_measures": "it trains nothing; its generator is that of dcgan",
-    "convolutions": "it computes with NumPy; its one layer of nine weights lives inside a check",
+    "convolutions": "it computes with NumPy; its one layer has nine weights",
+    "resampling": "it trains nothing; its layers are compared with those of Keras",
 }
 """Notebooks that train no Keras model, with the reason."""
 

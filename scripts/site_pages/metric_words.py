@@ -18,6 +18,11 @@ METRIC_WORDS = {
     "mlp_accuracy": "accuracy of the multilayer perceptron (the baseline)",
     "nearest_mean_accuracy": "accuracy of the nearest class mean (the baseline)",
     "max_error": "largest difference from Keras's result (lower is better)",
+    "flipped_max_error": "largest difference from Keras's result, kernels upside down (a contrast)",
+    "photo_kernel_error": "largest error of a weight learnt from a photograph (lower is better)",
+    "smooth_kernel_error": "largest error of a weight learnt from smooth noise (a comparison)",
+    "shift_miss": "edges that a stride of two misses, relative to their size (the baseline)",
+    "blurred_shift_miss": "the same where a blur comes first (lower is better)",
     # chapter 3
     "test_bce_nats": "cross-entropy of test images, nats per image (lower is better)",
     "floor_bce_nats": "cross-entropy of a perfect copy, nats per image (the optimum)",
