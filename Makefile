@@ -40,7 +40,7 @@ test: site units nbval torch-of-the-day  ## all tests: package, mathematics, sit
 
 # Two tests, two notebooks at a time, with one thread each
 units: .venv/installed
-	$(BIN)/python -m pytest tests --numprocesses=2 --dist=loadgroup --durations=10
+	$(BIN)/python -m pytest tests --numprocesses=2 --durations=10
 
 nbval: .venv/installed
 	$(BIN)/python scripts/check_notebooks.py $(NB)
@@ -53,7 +53,7 @@ torch-of-the-day: .venv/installed
 check: .venv/installed  ## all tests of one notebook, NB=notebooks/..., in two minutes
 	@test -n "$(NB)" || { echo "Name the notebook: make check NB=notebooks/03_autoencoders/vae.ipynb"; exit 1; }
 	$(BIN)/python scripts/lint.py
-	$(BIN)/python -m pytest tests -m "not browser and not torch" -k "$(basename $(notdir $(NB)))" --numprocesses=2 --dist=loadgroup
+	$(BIN)/python -m pytest tests -m "not browser and not torch" -k "$(basename $(notdir $(NB)))" --numprocesses=2
 	$(BIN)/python scripts/check_notebooks.py $(NB)
 
 arithmetics: .venv/installed  ## compare outputs of notebooks [NB=...] in the arithmetic of three processors

@@ -22,6 +22,7 @@ os.environ["GENBOOK_LOG"] = "plain"
 
 import pytest
 from made_up import Server
+from xdist.scheduler import LoadScopeScheduling
 
 from helpers import files
 
@@ -30,17 +31,19 @@ ROOT = files.ROOT
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests side by side (pytest-xdist): a file stays together, and so does all that opens a page.
+class FilesAndDraws(LoadScopeScheduling):
+    """Tests side by side (pytest-xdist): a file stays together, since it shares its fixtures.
 
-    A file shares its fixtures, such as a trained model, and all pages share one browser. Tests with
-    the mark `independent` go to whoever is free, those with an own xdist_group to that group.
+    What is drawn by the date is long and shares nothing: it goes to whoever is free. (The marks of
+    `--dist=loadgroup` have no effect under pytest 9.2.)
     """
-    for item in items:
-        if item.get_closest_marker("xdist_group") or item.get_closest_marker("independent"):
-            continue
-        opens_a_page = "chromium" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("browser" if opens_a_page else item.path.stem))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if "_of_the_day" in nodeid else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return FilesAndDraws(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -34,10 +34,8 @@ RUNS += [("tensorflow", "gpu", path.stem) for path in WITH_MODELS if has_gpu_set
 
 
 def case(backend: str, budget: str, notebook: str) -> Any:
-    """A run as a parameter; those of a backend and budget share a process, so they stay together"""
-    marks = [pytest.mark.xdist_group(f"steps-{backend}-{budget}")]
-    if backend == "torch":
-        marks += [pytest.mark.torch, needs_torch]
+    """A run as a parameter."""
+    marks = [pytest.mark.torch, needs_torch] if backend == "torch" else []
     return pytest.param(backend, budget, notebook, marks=marks, id=f"{notebook}-{budget}-{backend}")
 
 
@@ -47,7 +45,7 @@ def test_every_notebook_names_its_models() -> None:
     assert all(len(reason.split()) > 3 for reason in models.WITHOUT_STEPS.values())
 
 
-@pytest.fixture(scope="session")  # xdist may take tests of other files in between
+@pytest.fixture(scope="module")
 def printed_by_steps(
     run_python: RunPython, request: pytest.FixtureRequest
 ) -> Callable[[str, str], dict[str, str]]:

@@ -52,7 +52,6 @@ def test_no_catalogue_without_a_notebook() -> None:
     assert {path.stem for path in slip_catalogue.FOLDER.glob("*.toml")} <= set(IDS)
 
 
-@pytest.mark.independent
 @pytest.mark.parametrize("path", WITH_SLIPS, ids=lambda path: path.stem)
 def test_slips_of_the_day_are_noticed(path: Path, run_python: RunPython) -> None:
     names = [slip.name for slip in slip_catalogue.read(slip_catalogue.path_of(path))]
