@@ -157,6 +157,22 @@ def cgan(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def pixelcnn(cells: SimpleNamespace) -> dict[str, Steps]:
+    def slowly(n: int) -> Any:
+        ask = cells.small["pixelcnn_16"].predict_on_batch
+        return cells.draw_slowly(ask, cells.uniform_numbers(n, 4, 0))
+
+    def fast(network: Any, side: int) -> Callable[[int], Any]:
+        return lambda n: cells.draw_fast(network, cells.uniform_numbers(n, side, 0))[0]
+
+    gated = cells.small["gated_16"]
+    return {
+        "pixelcnn_16": Steps(cells.small["pixelcnn_16"], cells.batches_16, slowly),
+        "gated_16": Steps(gated, cells.batches_16, fast(gated, 16)),
+        "pixelcnn_28": Steps(cells.large, cells.batches_28, fast(cells.large, 28)),
+    }
+
+
 def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
     def drawn(
         network: Any, sampler: dict[str, Any], shape: tuple[int, ...]
@@ -211,6 +227,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "wgan_gp": wgan_gp,
     "wgan_faces": wgan_faces,
     "cgan": cgan,
+    "pixelcnn": pixelcnn,
     "ebm": ebm,
     "ddm_line": ddm_line,
     "ddm": ddm,

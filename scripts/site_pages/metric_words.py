@@ -71,6 +71,15 @@ METRIC_WORDS = {
     "hair_strength": "strength of the step towards blond hair, chosen on validation faces",
     "smile_worst_kept": "faces that keep the most fragile other attribute, smile",
     "hair_worst_kept": "faces that keep the most fragile other attribute, hair",
+    # chapter 5, pixelcnn
+    "histogram_bits_per_dim": "bits per dimension of a histogram of each place (a baseline)",
+    "left_bits_per_dim": "bits per dimension of a table of the pixel to the left (a baseline)",
+    "left_above_bits_per_dim": "bits per dimension of a table of left and above (a baseline)",
+    "six_bits_per_dim": "bits per dimension of a table of six neighbours (the best baseline)",
+    "runs_bits_per_dim": "bits per dimension of test images, mean of three runs",
+    "gain_bits_per_dim": "bits per dimension saved by two gated stacks, mean of three runs",
+    "own_bits_per_dim": "bits per dimension of the model's own pictures",
+    "speedup": "times as fast as one `predict` for each pixel (higher is better)",
     # chapter 7
     "white_share": "share of pixels above 239 of 255",
     "floor_white_share": "share of pixels above 239 of 255, real pictures (the goal)",
