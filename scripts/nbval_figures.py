@@ -3,8 +3,9 @@
 Figures are never equal bit by bit on two machines, so patches of both are compared: a figure is
 another one if the mean colour of any patch has moved by more than TOLERANCE. Lines that lie
 elsewhere, exchanged axes, pictures of another model are seen; rounding is not, and two short words
-that change places may not be. As for text, the tag `nbval-ignore-output` leaves a cell out, and the tag `nbval-ignore-figure` its figure
-only: for figures of what a short training or a long random chain has become.
+that change places may not be. As for text, the tag `nbval-ignore-output` leaves a cell out, and the
+tag `nbval-ignore-figure` its figure only: for figures of what a short training or a long random
+chain has become.
 """
 
 from __future__ import annotations
