@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -86,6 +87,7 @@ def batches(
     batch_size: int,
     seed: int = 0,
     augment: Augmentation | None = None,
+    batches_per_epoch: int | None = None,
 ) -> Any:
     """Shuffled batches for `fit`, as a keras.utils.PyDataset.
 
@@ -95,6 +97,8 @@ def batches(
     augment(batch, generator) may return a changed copy of the (scaled) inputs.
     The order and the augmentation depend only on (seed, epoch), so that an interrupted run goes on
     with exactly the batches that it would have seen. The last, smaller batch is dropped.
+    batches_per_epoch: cuts the training into epochs of so many batches instead of whole passes over
+    the data; each epoch goes on where the one before ended, and every pass has an order of its own.
     Keras's own `model.fit`, `evaluate` and `predict` take them, too (each pass in another order:
     for answers in the order of the items, predict on an array).
     """
@@ -106,6 +110,14 @@ def batches(
             raise BookError(f"{len(inputs)} inputs do not go with {len(target)} targets.")
     if not 1 <= batch_size <= len(inputs):
         raise BookError(f"A batch of {batch_size} cannot be drawn from {len(inputs)} items.")
+    whole_pass = len(inputs) // batch_size
+    length = whole_pass if batches_per_epoch is None else batches_per_epoch
+    if length < 1:
+        raise BookError(f"An epoch needs at least one batch, not {length}.")
+
+    @functools.lru_cache(maxsize=2)
+    def order_of(turn: int) -> Array:
+        return np.random.default_rng([seed, turn]).permutation(len(inputs))
 
     class ShuffledBatches(keras.utils.PyDataset):
         def __init__(self) -> None:
@@ -114,7 +126,7 @@ def batches(
 
         def start_epoch(self, epoch: int) -> None:  # called by `fit`
             self.epoch = epoch
-            self.order = np.random.default_rng([seed, epoch]).permutation(len(inputs))
+            self.order = order_of(epoch * length // whole_pass)
 
         def on_epoch_end(self) -> None:  # for a plain model.fit
             self.start_epoch(self.epoch + 1)
@@ -129,13 +141,14 @@ def batches(
                 "batch size": batch_size,
                 "seed": seed,
                 "augmentation": fingerprints.of_code(augment) if augment else None,
-            }
+            } | ({} if batches_per_epoch is None else {"batches per epoch": batches_per_epoch})
 
         def __len__(self) -> int:
-            return len(inputs) // batch_size
+            return length
 
         def __getitem__(self, index: int) -> Any:
-            rows = self.order[index * batch_size : (index + 1) * batch_size]
+            turn, place = divmod(self.epoch * length + index, whole_pass)  # pass, batch in the pass
+            rows = order_of(turn)[place * batch_size : (place + 1) * batch_size]
             batch = inputs[rows]
             if batch.dtype == np.uint8:
                 batch = batch.astype("float32") / 255

@@ -159,17 +159,25 @@ def cgan(cells: SimpleNamespace) -> dict[str, Steps]:
 
 def pixelcnn(cells: SimpleNamespace) -> dict[str, Steps]:
     def slowly(n: int) -> Any:
-        ask = cells.small["pixelcnn_16"].predict_on_batch
+        ask = cells.network.predict_on_batch
         return cells.draw_slowly(ask, cells.uniform_numbers(n, 4, 0))
 
+    return {"pixelcnn_16": Steps(cells.network, cells.batches, slowly)}
+
+
+def pixelcnn_gated(cells: SimpleNamespace) -> dict[str, Steps]:
     def fast(network: Any, side: int) -> Callable[[int], Any]:
         return lambda n: cells.draw_fast(network, cells.uniform_numbers(n, side, 0))[0]
 
-    gated = cells.small["gated_16"]
+    def slowly(n: int) -> Any:  # the memory does not know of hidden weights
+        ask = cells.networks["wedge_16"].predict_on_batch
+        return cells.draw_slowly(ask, cells.uniform_numbers(n, 4, 0))
+
+    gated, wedge = (cells.networks[name] for name in ("gated_16", "wedge_16"))
     return {
-        "pixelcnn_16": Steps(cells.small["pixelcnn_16"], cells.batches_16, slowly),
         "gated_16": Steps(gated, cells.batches_16, fast(gated, 16)),
-        "pixelcnn_28": Steps(cells.large, cells.batches_28, fast(cells.large, 28)),
+        "wedge_16": Steps(wedge, cells.batches_16, slowly),
+        "pixelcnn_28": Steps(cells.network_28, cells.batches_28, fast(cells.network_28, 28)),
     }
 
 
@@ -228,6 +236,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "wgan_faces": wgan_faces,
     "cgan": cgan,
     "pixelcnn": pixelcnn,
+    "pixelcnn_gated": pixelcnn_gated,
     "ebm": ebm,
     "ddm_line": ddm_line,
     "ddm": ddm,

@@ -174,6 +174,27 @@ def test_batches_of_several_targets() -> None:
     np.testing.assert_array_equal(targets["double"], 2 * batch)
 
 
+def test_epochs_shorter_and_longer_than_a_pass() -> None:
+    numbers = np.arange(10)
+
+    def epochs(length: int | None, count: int) -> list[list[int]]:
+        data = training.batches(numbers, batch_size=3, seed=4, batches_per_epoch=length)
+        found = []
+        for epoch in range(count):
+            data.start_epoch(epoch)
+            found.append([number for index in range(len(data)) for number in data[index]])
+        return found
+
+    passes = sum(epochs(None, 4), [])
+    assert sum(epochs(2, 6), []) == passes == sum(epochs(4, 3), [])
+    assert len(set(passes[:9])) == 9 and passes[:9] != passes[9:18]
+
+
+def test_an_epoch_needs_a_batch() -> None:
+    with pytest.raises(BookError, match="at least one batch, not 0"):
+        training.batches(np.arange(10), batch_size=3, batches_per_epoch=0)
+
+
 def test_batches_refuse_unequal_lengths() -> None:
     for targets in (np.zeros(2), {"right": np.zeros(3), "wrong": np.zeros(2)}):
         with pytest.raises(BookError, match="3 inputs do not go with 2 targets"):
