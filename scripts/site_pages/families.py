@@ -14,7 +14,12 @@ FAMILIES_RECORD = DATA / "results" / "families.json"
 FAMILIES = (
     ("VAE", "vae", "vae_16d.iwae_nats", "a bound: at most {} nats, greys read as probabilities"),
     ("GAN", "dcgan", None, "none"),
-    ("PixelCNN", "pixelcnn_gated", "pixelcnn_28.test_bits_per_dim", "exact: {} bits per pixel, 4 greys"),
+    (
+        "PixelCNN",
+        "pixelcnn_gated",
+        "pixelcnn_28.test_bits_per_dim",
+        "exact: {} bits per pixel, 4 greys",
+    ),
     ("flow", "realnvp", None, "exact, but on the plane only"),
     ("energy-based model", "ebm", None, "up to a constant that nobody knows"),
     ("diffusion", "ddm", None, "a bound exists; not computed here"),
