@@ -181,6 +181,26 @@ def pixelcnn_gated(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def pixelcnn_mixture(cells: SimpleNamespace) -> dict[str, Steps]:
+    def fast(network: Any, side: int) -> Callable[[int], Any]:
+        def draw(n: int) -> Any:
+            uniform = np.random.default_rng(0).random((n, side, side, 2))
+            return cells.draw_pictures(network, uniform)[0]
+
+        return draw
+
+    def answer(n: int) -> Any:
+        pictures = cells.as_inputs(cells.train_16[:n])
+        return cells.networks["softmax_16"].predict_on_batch(pictures)
+
+    small = cells.networks
+    return {
+        "softmax_16": Steps(small["softmax_16"], cells.batches_16, answer),
+        "mixture_16": Steps(small["mixture_16"], cells.batches_16, fast(small["mixture_16"], 16)),
+        "mixture_28": Steps(cells.large, cells.batches_28, fast(cells.large, 28)),
+    }
+
+
 def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
     def drawn(
         network: Any, sampler: dict[str, Any], shape: tuple[int, ...]
@@ -237,6 +257,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "cgan": cgan,
     "pixelcnn": pixelcnn,
     "pixelcnn_gated": pixelcnn_gated,
+    "pixelcnn_mixture": pixelcnn_mixture,
     "ebm": ebm,
     "ddm_line": ddm_line,
     "ddm": ddm,

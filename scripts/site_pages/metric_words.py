@@ -85,6 +85,8 @@ METRIC_WORDS = {
     "gain_bits_per_dim": "bits per dimension saved without the blind spot, mean of three runs",
     "pairs_bits_per_dim": "bits per dimension saved without the blind spot, image by image",
     "own_bits_per_dim": "bits per dimension of the model's own pictures",
+    "median_bits_per_dim": "bits per dimension of a table of three neighbours (a baseline)",
+    "against_bits_per_dim": "bits per dimension saved against a softmax, mean of three runs",
     "near_bits_per_dim": "bits per dimension of these pictures under a table of six neighbours",
     "network_bits_per_dim": "bits per dimension of lower halves, given the upper ones",
     "table_bits_per_dim": "bits per dimension of lower halves by the best table (a baseline)",
