@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 UNKNOWN = "<unk>"
 """The token of a word vocabulary that stands for all words that are not in it."""
 
+RARE_CHARACTER = "\ufffd"
+"""The token that stands for all characters that a vocabulary leaves out; it shows as a question."""
+
 WORD = re.compile(r"\n|[^\W\d_]+(?:['’][^\W\d_]+)*|\d+|[^\w\s]|_")
 """A line break, a word (with apostrophes inside), a number, or a single sign."""
 
@@ -77,9 +80,9 @@ class Vocabulary:
         return len(self.tokens)
 
     def encode(self, text: str) -> Codes:
-        """The codes [n] of a text. A word that is not in the vocabulary becomes UNKNOWN.
+        """The codes [n] of a text. What is not in the vocabulary becomes UNKNOWN or RARE_CHARACTER.
 
-        Raises BookError for a character that is not in it, and for a word where it has no UNKNOWN.
+        Raises BookError for it where the vocabulary does not have this token.
         """
         code = {token: number for number, token in enumerate(self.tokens)}
         if self.kind == "words":
@@ -95,7 +98,9 @@ class Vocabulary:
         codes = order[places].astype(np.int64)
         strange = known[codes] != points
         if strange.any():
-            raise self._missing(chr(points[strange][0]))
+            if RARE_CHARACTER not in code:
+                raise self._missing(chr(points[strange][0]))
+            codes[strange] = code[RARE_CHARACTER]
         return codes
 
     def _missing(self, token: str) -> BookError:
@@ -112,10 +117,18 @@ class Vocabulary:
         return join_words(tokens) if self.kind == "words" else "".join(tokens)
 
 
-def character_vocabulary(texts: Sequence[str]) -> Vocabulary:
-    """All characters of these texts, in the order of their code points."""
+def character_vocabulary(texts: Sequence[str], rare: int = 0) -> Vocabulary:
+    """The characters of these texts, in the order of their code points.
+
+    rare: characters that occur so often or less are left out, and RARE_CHARACTER is there for them;
+    with 0 all are kept, and a character of another text is an error.
+    """
     _require_texts(texts)
-    return Vocabulary(tuple(sorted(set().union(*texts))))
+    counts = Counter[str]()
+    for each in texts:
+        counts.update(each)
+    kept = {character for character, count in counts.items() if count > rare}
+    return Vocabulary(tuple(sorted(kept | {RARE_CHARACTER} if rare else kept)))
 
 
 def word_vocabulary(texts: Sequence[str], size: int) -> Vocabulary:

@@ -201,6 +201,16 @@ def ddm(cells: SimpleNamespace) -> dict[str, Steps]:
     return {"faces": Steps(cells.faces, cells.face_batches, _drawn(cells, cells.faces, shape))}
 
 
+def lstm(cells: SimpleNamespace) -> dict[str, Steps]:
+    def written(network: Any) -> Callable[[int], Any]:
+        return lambda n: cells.write(network, np.zeros((n, 5), "int32"), 3, seed=0)
+
+    return {
+        "characters": Steps(cells.model, cells.readers, written(cells.network)),
+        "words": Steps(cells.word_model, cells.word_readers, written(cells.word_network)),
+    }
+
+
 MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "mlp": mlp,
     "cnn": cnn,
@@ -211,6 +221,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "wgan_gp": wgan_gp,
     "wgan_faces": wgan_faces,
     "cgan": cgan,
+    "lstm": lstm,
     "ebm": ebm,
     "ddm_line": ddm_line,
     "ddm": ddm,

@@ -47,6 +47,13 @@ def test_characters_of_a_vocabulary_in_any_order() -> None:
     assert vocabulary.encode("abc").tolist() == [1, 2, 0]
 
 
+def test_rare_characters_share_a_token() -> None:
+    vocabulary = text.character_vocabulary(["banana"], rare=1)
+    assert vocabulary.tokens == ("a", "n", text.RARE_CHARACTER)
+    assert vocabulary.decode(vocabulary.encode("bananas")) == "\ufffdanana\ufffd"
+    assert len(text.character_vocabulary(["banana"], rare=9)) == 1
+
+
 def test_words_of_a_line() -> None:
     assert doctest.testmod(text).failed == 0
     assert text.words("I'll o'erleap, 10 half-lights!") == [
