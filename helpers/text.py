@@ -1,4 +1,4 @@
-"""Texts as numbers: vocabularies of characters and of words, and ways to draw the next token."""
+"""Texts as numbers: vocabularies, n-grams that are counted, and ways to draw the next token."""
 
 from __future__ import annotations
 
@@ -149,6 +149,105 @@ def _require_texts(texts: Sequence[str]) -> None:
         raise BookError("Pass a list of texts: one text is [text].")
     if not any(texts):
         raise BookError("The texts are empty: a vocabulary needs at least one character.")
+
+
+# Counting n-grams -----------------------------------------------------------------------------
+
+
+def ngrams(codes: ArrayLike, n: int, size: int) -> Codes:
+    """Every n-gram of codes [length] as one number, its codes as digits: [length - n + 1].
+
+    size: of the vocabulary, the base of the number. The code at place i is the last one of the
+    n-gram i - n + 1. Raises BookError if there are fewer than n codes, or if the numbers do not fit
+    into 63 bits.
+    """
+    digits = _codes(codes, size)
+    if digits.ndim != 1 or not 1 <= n <= len(digits):
+        raise BookError(
+            f"n-grams of {n} tokens need codes [length], {max(n, 1)} at least, not "
+            f"{list(digits.shape)}."
+        )
+    if size**n >= 2**63:
+        raise BookError(
+            f"n-grams of {n} tokens from {size} do not fit into whole numbers of 63 bits: take a "
+            "smaller n or a smaller vocabulary."
+        )
+    numbers = np.zeros(len(digits) - n + 1, np.int64)
+    for i in range(n):
+        numbers = numbers * size + digits[i : len(digits) - n + 1 + i]
+    return numbers
+
+
+class _Counts:
+    """Different n-grams in ascending order, their counts, and sums over those of one context."""
+
+    def __init__(self, numbers: Codes, counts: Codes, size: int) -> None:
+        self.numbers, self.counts = numbers, counts
+        self.contexts, first = np.unique(numbers // size, return_index=True)
+        self.totals = np.add.reduceat(counts, first)
+        self.discounts = _discounts(counts)
+        self.taken = self.discounts[np.minimum(counts, 3)]
+        self.freed = np.add.reduceat(self.taken, first)
+
+
+def _discounts(counts: Codes) -> Floats:
+    """What is taken from a count of 0, 1, 2, and of 3 or more: [4].
+
+    One discount serves for all, D, where a count from 1 to 4 does not occur, or where one of the
+    three is not above 0 and at most its count; D is 0.5 where no count is 1.
+    Source: Chen and Goodman (1999), equations 25 and 26.
+    """
+    one, two, three, four = (int(np.sum(counts == k)) for k in (1, 2, 3, 4))
+    d = one / (one + 2 * two) if one else 0.5
+    if one and two and three and four:
+        amounts = (1 - 2 * d * two / one, 2 - 3 * d * three / two, 3 - 4 * d * four / three)
+        if all(0 < amount <= k for k, amount in enumerate(amounts, start=1)):
+            return np.array([0, *amounts])
+    return np.array([0, d, d, d])
+
+
+class KneserNey:
+    """Counted n-grams, smoothed: the probability of a token, given the order - 1 before it.
+
+    codes: [length], the training text; order: n; size: of the vocabulary. Interpolated Kneser-Ney
+    with three discounts, down to the uniform distribution, so that every token has a probability
+    above zero after every context, and all sum to one.
+    Source: Kneser and Ney (1995), in the form of Chen and Goodman (1999), section 3. The notebook
+    `ngrams` builds it step by step.
+    """
+
+    def __init__(self, codes: ArrayLike, order: int, size: int) -> None:
+        self.order, self.size = order, size
+        numbers, counts = np.unique(ngrams(codes, order, size), return_counts=True)
+        self._tables = [_Counts(numbers, counts, size)]  # the longest: how often
+        for n in range(order - 1, 0, -1):  # shorter: after how many different tokens
+            numbers, counts = np.unique(numbers % size**n, return_counts=True)
+            self._tables.insert(0, _Counts(numbers, counts, size))
+
+    def probability(self, numbers: ArrayLike) -> Floats:
+        """Of the last token of each n-gram, given the tokens before it: numbers as of `ngrams`."""
+        wanted = np.asarray(numbers)
+        if wanted.dtype.kind not in "iu":
+            raise BookError(f"n-grams are whole numbers, not {wanted.dtype}: see `ngrams`.")
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= self.size**self.order):
+            raise BookError(
+                f"Some n-gram is no number of {self.order} tokens from {self.size}: see `ngrams`."
+            )
+        p: Floats = np.full(wanted.shape, 1 / self.size)
+        for n, table in enumerate(self._tables, start=1):
+            gram = wanted % self.size**n
+            context = gram // self.size
+            kept = _look_up(gram, table.numbers, table.counts - table.taken)
+            total = _look_up(context, table.contexts, table.totals)
+            freed = _look_up(context, table.contexts, table.freed)
+            p = np.where(total > 0, (kept + freed * p) / np.maximum(total, 1), p)
+        return p
+
+
+def _look_up(wanted: Codes, known: Codes, values: Any) -> Any:
+    """values[i] where wanted is known[i] (in ascending order), else 0."""
+    places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    return np.where(known[places] == wanted, values[places], 0)
 
 
 # Drawing the next token -----------------------------------------------------------------------

@@ -105,6 +105,90 @@ def test_bad_vocabularies_are_refused_in_a_sentence(call: Callable[[], object], 
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
 
 
+# ------------------------------------------------------------------------------------------ n-grams
+
+
+def test_ngrams_are_numbers_with_codes_as_digits() -> None:
+    assert text.ngrams([1, 2, 3, 0], 2, 10).tolist() == [12, 23, 30]
+    assert text.ngrams([1, 2, 3, 0], 4, 5).tolist() == [125 + 50 + 15]
+
+
+def test_counts_of_abracadabra_by_hand() -> None:
+    """Bigrams: four were seen once, three twice, so D = .4; letters: four after one, D = 1."""
+    magic = text.character_vocabulary(["abracadabra"])
+    model = text.KneserNey(magic.encode("abracadabra"), 2, 5)
+    seen, unseen = model.probability([magic.encode("ab") @ [5, 1], magic.encode("ba") @ [5, 1]])
+    assert seen == pytest.approx((2 - 0.4) / 4 + 0.4 * 3 / 4 * (1 / 7))
+    assert unseen == pytest.approx(0.4 * 1 / 2 * (2 / 7 + 1 / 7))
+
+
+def test_three_discounts_by_hand() -> None:
+    counts = np.array([1] * 4 + [2] * 2 + [3, 4, 9])  # D = 4 / (4 + 2 * 2) = .5
+    assert text._discounts(counts) == pytest.approx([0, 0.5, 1.25, 1.0])
+    assert text._discounts(np.array([1, 1, 2, 3])) == pytest.approx([0, 0.5, 0.5, 0.5])
+    assert text._discounts(np.array([1, 2, 2, 2, 3, 4])) == pytest.approx([0] + 3 * [1 / 7])
+    assert text._discounts(np.array([2, 3])) == pytest.approx([0, 0.5, 0.5, 0.5])
+
+
+def slow_probability(codes: list[int], context: tuple[int, ...], code: int, size: int) -> float:
+    """Kneser-Ney as its definition says it, with sets of positions in place of sorted arrays."""
+
+    def tables(order: int) -> list[dict[tuple[int, ...], int]]:
+        longest = [tuple(codes[i : i + order]) for i in range(len(codes) - order + 1)]
+        found = [{gram: longest.count(gram) for gram in longest}]
+        for n in range(order - 1, 0, -1):
+            found.insert(0, {})
+            for gram in {longer[1:] for longer in found[1]}:
+                assert len(gram) == n
+                found[0][gram] = sum(longer[1:] == gram for longer in found[1])
+        return found
+
+    p = 1 / size
+    for n, table in enumerate(tables(len(context) + 1), start=1):
+        amounts = text._discounts(np.array(list(table.values())))
+        before = context[len(context) - n + 1 :]
+        followers = {gram: count for gram, count in table.items() if gram[:-1] == before}
+        if followers:
+            count = followers.get((*before, code), 0)
+            freed = sum(amounts[min(each, 3)] for each in followers.values())
+            p = (count - amounts[min(count, 3)] + freed * p) / sum(followers.values())
+    return p
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(0, 2), min_size=4, max_size=60), st.integers(1, 4))
+def test_probabilities_sum_to_one_and_agree_with_the_definition(
+    codes: list[int], order: int
+) -> None:
+    """After every context, whether it was seen or not."""
+    model = text.KneserNey(codes, order, 3)
+    all_next = model.probability(np.arange(3**order).reshape(-1, 3))
+    assert all_next.sum(axis=1) == pytest.approx(1) and all_next.min() > 0
+    for number in {0, 3**order - 1, 3**order // 2}:
+        digits = tuple(number // 3**i % 3 for i in range(order))[::-1]
+        slow = slow_probability(codes, digits[:-1], digits[-1], 3)
+        assert model.probability(number) == pytest.approx(slow)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: text.ngrams([0, 1], 3, 5), "3 at least"),
+        (lambda: text.ngrams([0, 1], 0, 5), "1 at least"),
+        (lambda: text.ngrams([[0, 1]], 1, 5), "codes"),
+        (lambda: text.ngrams([0, 5], 1, 5), "from 0 to 4"),
+        (lambda: text.ngrams([0] * 20, 11, 78), "63 bits"),
+        (lambda: text.KneserNey([0, 1, 0], 2, 2).probability(4), "2 tokens from 2"),
+        (lambda: text.KneserNey([0, 1, 0], 2, 2).probability(-1), "2 tokens from 2"),
+        (lambda: text.KneserNey([0, 1, 0], 2, 2).probability(0.5), "whole numbers"),
+    ],
+)
+def test_bad_ngrams_are_refused_in_a_sentence(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(BookError, match=said) as caught:
+        call()
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
 # ---------------------------------------------------------------------------------- distributions
 
 
