@@ -193,14 +193,15 @@ class _Counts:
 def _discounts(counts: Codes) -> Floats:
     """What is taken from a count of 0, 1, 2, and of 3 or more: [4].
 
-    One discount serves for all, D, where a count from 1 to 4 does not occur, or where one of the
-    three is not above 0 and at most its count; D is 0.5 where no count is 1.
-    Source: Chen and Goodman (1999), equations 25 and 26.
+    With n_k for how many n-grams were counted k times and D = n1 / (n1 + 2 n2), they are D,
+    2 - 3 D n3 / n2 and 3 - 4 D n4 / n3. D serves for all three where one of n1 to n4 is 0, or a
+    discount would not be above 0 and at most its count; without n1, D is 0.5.
+    Source: Chen and Goodman (1999); their first, 1 - 2 D n2 / n1, is D itself.
     """
     one, two, three, four = (int(np.sum(counts == k)) for k in (1, 2, 3, 4))
     d = one / (one + 2 * two) if one else 0.5
     if one and two and three and four:
-        amounts = (1 - 2 * d * two / one, 2 - 3 * d * three / two, 3 - 4 * d * four / three)
+        amounts = (d, 2 - 3 * d * three / two, 3 - 4 * d * four / three)
         if all(0 < amount <= k for k, amount in enumerate(amounts, start=1)):
             return np.array([0, *amounts])
     return np.array([0, d, d, d])

@@ -126,7 +126,7 @@ def test_three_discounts_by_hand() -> None:
     counts = np.array([1] * 4 + [2] * 2 + [3, 4, 9])  # D = 4 / (4 + 2 * 2) = .5
     assert text._discounts(counts) == pytest.approx([0, 0.5, 1.25, 1.0])
     assert text._discounts(np.array([1, 1, 2, 3])) == pytest.approx([0, 0.5, 0.5, 0.5])
-    assert text._discounts(np.array([1, 2, 2, 2, 3, 4])) == pytest.approx([0] + 3 * [1 / 7])
+    assert text._discounts(np.array([1, 1, 2, 3] + [4] * 9)) == pytest.approx([0, 0.5, 0.5, 0.5])
     assert text._discounts(np.array([2, 3])) == pytest.approx([0, 0.5, 0.5, 0.5])
 
 
