@@ -254,10 +254,10 @@ def perplexity(losses: ArrayLike, unit: str = "nats") -> float:
 
 
 def distinct_n(sequences: ArrayLike, n: int) -> float:
-    """Distinct-n: different runs of n tokens, divided by all runs of n tokens, over all sequences.
+    """Distinct-n: different n-grams of tokens, divided by all n-grams, over all sequences.
 
     sequences: codes of tokens [count, length], whole numbers.
-    Unit: a share, from near 0 (the same again and again) to 1 (no run comes twice). Good: as real
+    Unit: a share, from near 0 (the same again and again) to 1 (no n-gram comes twice). Good: as real
     texts of the same number and length.
     Pitfalls: falls with the number and the length of the texts, so compare equal ones; random
     tokens have nearly 1, so it says nothing alone.
@@ -273,7 +273,7 @@ def distinct_n(sequences: ArrayLike, n: int) -> float:
         )
     if not 1 <= n <= codes.shape[1] or len(codes) == 0:
         raise BookError(
-            f"Runs of {n} tokens need one sequence or more of {max(n, 1)} tokens, not "
+            f"n-grams of {n} tokens need one sequence or more of {max(n, 1)} tokens, not "
             f"{len(codes)} of {codes.shape[1]}."
         )
     runs = np.lib.stride_tricks.sliding_window_view(codes, n, axis=1).reshape(-1, n)

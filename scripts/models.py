@@ -230,6 +230,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
 WITHOUT_STEPS: dict[str, str] = {
     "box_model": "its densities are fitted by hand, in NumPy alone",
     "gan_measures": "it trains nothing; its generator is that of dcgan",
+    "ngrams": "it counts, in NumPy alone",
     "convolutions": "it computes with NumPy; its one layer has nine weights",
     "resampling": "it trains nothing; its layers are compared with those of Keras",
 }
