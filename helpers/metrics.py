@@ -257,8 +257,8 @@ def distinct_n(sequences: ArrayLike, n: int) -> float:
     """Distinct-n: different n-grams of tokens, divided by all n-grams, over all sequences.
 
     sequences: codes of tokens [count, length], whole numbers.
-    Unit: a share, from near 0 (the same again and again) to 1 (no n-gram comes twice). Good: as real
-    texts of the same number and length.
+    Unit: a share, from near 0 (the same again and again) to 1 (no n-gram comes twice). Good: as
+    real texts of the same number and length.
     Pitfalls: falls with the number and the length of the texts, so compare equal ones; random
     tokens have nearly 1, so it says nothing alone.
     Errors: BookError for another shape or type, or sequences shorter than n.
