@@ -2,9 +2,10 @@
 
 Figures are never equal bit by bit on two machines, so patches of both are compared: a figure is
 another one if the mean colour of any patch has moved by more than TOLERANCE. Lines that lie
-elsewhere, exchanged axes and labels, pictures of another model are seen; rounding is not. As for
-text, the tag `nbval-ignore-output` leaves a cell out, and the tag `nbval-ignore-figure` its figure
-only: for figures of what a short training or a long random chain has become.
+elsewhere, exchanged axes, pictures of another model are seen; rounding is not, and two short words
+that change places may not be. As for text, the tag `nbval-ignore-output` leaves a cell out, and the
+tag `nbval-ignore-figure` its figure only: for figures of what a short training or a long random
+chain has become.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from scripts.execute import small_png
 
 PATCH = 16
 """Side of a patch, in pixels."""
-TOLERANCE = 12.0
-"""Grey levels (of 255) by which a patch's mean colour may move."""
+TOLERANCE = 20.0
+"""Grey levels (of 255) by which a patch's mean colour may move. Over three arithmetics 11 was the
+most, in a histogram; planted mistakes moved 34 to 116."""
 
 
 def patches(content: bytes) -> np.ndarray:

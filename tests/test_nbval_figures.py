@@ -11,7 +11,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
-import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
@@ -59,21 +58,14 @@ def test_a_palette_is_no_difference() -> None:
     assert nbval_figures.difference(large, small) < nbval_figures.TOLERANCE
 
 
-def exchanged_labels(axes: Any) -> None:
-    axes.plot(X, np.sin(X), label="fake")
-    axes.plot(X, np.cos(X), label="real")
-    axes.legend()
-
-
 def exchanged_lines(axes: Any) -> None:
     axes.plot(X, np.cos(X), label="real")
     axes.plot(X, np.sin(X), label="fake")
     axes.legend()
 
 
-@pytest.mark.parametrize("wrong", [exchanged_labels, exchanged_lines])
-def test_exchanged_things_are_seen(wrong: Callable[[Any], None]) -> None:
-    assert nbval_figures.difference(drawn(lines), drawn(wrong)) > nbval_figures.TOLERANCE
+def test_exchanged_lines_are_seen() -> None:
+    assert nbval_figures.difference(drawn(lines), drawn(exchanged_lines)) > nbval_figures.TOLERANCE
 
 
 def test_a_transposed_picture_is_seen() -> None:
