@@ -71,6 +71,10 @@ METRIC_WORDS = {
     "hair_strength": "strength of the step towards blond hair, chosen on validation faces",
     "smile_worst_kept": "faces that keep the most fragile other attribute, smile",
     "hair_worst_kept": "faces that keep the most fragile other attribute, hair",
+    # chapter 6
+    "off_share": "samples where the true density is lower than at 999 of 1,000 test points (0.001)",
+    "mass": "integral of the learnt density (1 is right)",
+    "inverse_error": "largest error of the way to noise and back (lower is better)",
     # chapter 7
     "white_share": "share of pixels above 239 of 255",
     "floor_white_share": "share of pixels above 239 of 255, real pictures (the goal)",
