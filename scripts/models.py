@@ -160,9 +160,9 @@ def cgan(cells: SimpleNamespace) -> dict[str, Steps]:
 def realnvp(cells: SimpleNamespace) -> dict[str, Steps]:
     def drawn(n: int) -> Any:
         noise = np.random.default_rng(0).standard_normal((n, 2), dtype="float32")
-        return cells.flow.inverse(noise)
+        return cells.flows["eight"].inverse(noise)
 
-    return {"eight": Steps(cells.flow, cells.train_batches, drawn)}
+    return {"eight": Steps(cells.flows["eight"], cells.train_batches, drawn)}
 
 
 def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
