@@ -11,7 +11,7 @@ NB ?=
 ONLY ?=
 
 .PHONY: help book site serve lab test units nbval torch-of-the-day check arithmetics torch train \
-  execute student bench families slips tiny pdf nbgrader lint lock clean
+  execute student bench families slips steps tiny pdf nbgrader lint lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -84,6 +84,9 @@ families: .venv/installed  ## measure all families on one data set, for the page
 
 slips: .venv/installed  ## plant mistakes [NB=... ONLY="name"], say which check notices each
 	$(BIN)/python scripts/slips.py --write $(if $(ONLY),--only "$(ONLY)") $(NB)
+
+steps: .venv/installed  ## take a training and a sampling step with every model of the budget gpu
+	GENBOOK_BUDGET=gpu $(BIN)/python scripts/models.py $(basename $(notdir $(NB)))
 
 tiny: .venv/installed  ## run notebooks [NB=...] on a few items, through every branch of a full run
 	$(BIN)/python scripts/tiny.py $(NB)

@@ -54,6 +54,7 @@ def command(kind: str, notebooks: list[Path], report: Path) -> list[str]:
     return [
         sys.executable, "-m", "pytest", "--nbval-lax" if kind == "torch" else "--nbval",
         "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}", "-p", "no:cacheprovider",
+        *([] if kind == "torch" else ["-p", "scripts.nbval_figures"]),
         f"--numprocesses={together}", "--dist=loadfile", f"--junitxml={report}",
         *map(str, notebooks),
     ]  # fmt: skip

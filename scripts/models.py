@@ -3,8 +3,8 @@
 A notebook is run without its long parts: only the cells tagged `imports`, `settings`
 and `model`, in this notebook's order. Together they must leave every model
 built and compiled, and its batches (`training.batches(...)`). MODELS says, for each notebook, how
-these are called and how its models answer or sample. `models.py NOTEBOOK [NOTEBOOK ...]` takes one
-training step and one sampling step with each, on the backend of KERAS_BACKEND.
+these are called and how its models answer or sample. `models.py [NOTEBOOK ...]` takes one training
+step and one sampling step with each (all by default), on the backend of KERAS_BACKEND.
 """
 
 from __future__ import annotations
@@ -275,7 +275,7 @@ def check(name: str, steps: Steps) -> None:
 def main() -> int:
     """Check notebook by notebook, in one process: importing a backend takes longer than most."""
     failed = 0
-    for notebook in sys.argv[1:]:
+    for notebook in sys.argv[1:] or MODELS:
         print(f"{HEADING}{notebook}", flush=True)
         try:
             for name, steps in load(notebook).items():

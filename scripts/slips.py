@@ -1,11 +1,12 @@
 """Plant the slips of tests/slips in copies of the notebooks, and say which check notices each.
 
-usage: slips.py [--only NAME ...] [--write] [NOTEBOOK ...]
+usage: slips.py [--only NAME ...] [--write] [--no-control] [NOTEBOOK ...]
 
 For each slip only those cells are run that lead from it to the checks (scripts/cell_graph.py), in
 a namespace of its own, until a check fails. Then the same cells are run without the slip: they
-must pass. A slip of the budget tiny is looked for by a whole run of scripts/tiny.py. An
-AssertionError or a BookError counts as noticed; any other error is a crash, which is no check.
+must pass (--no-control leaves this out, which halves the time). A slip of the budget tiny is
+looked for by a whole run of scripts/tiny.py. An AssertionError or a BookError counts as noticed;
+any other error is a crash, which is no check.
 --write keeps which check noticed each slip in tests/slips/<notebook>.noticed.json.
 """
 
@@ -77,11 +78,16 @@ def run_checks(
 
 
 def try_quick(
-    notebook: Any, slip: Slip, name: str, passed: set[tuple[int, ...]] | None = None
+    notebook: Any,
+    slip: Slip,
+    name: str,
+    passed: set[tuple[int, ...]] | None = None,
+    control: bool = True,
 ) -> Outcome:
     """Plant a slip, run the cells that lead to the checks, then the same without the slip.
 
-    passed: cells that have been run together without a failure; these are not run again.
+    passed: cells that have been run together without a failure; these are not run again. control:
+    whether to run the cells without the slip at all.
     """
     started = time.process_time()
     passed = set() if passed is None else passed
@@ -90,12 +96,13 @@ def try_quick(
     cells = cell_graph.code_cells(planted)
     checks = cell_graph.checks_of(cells, index, also)
     failure, done = run_checks({cell.index: cell.code for cell in cells}, checks, name)
-    control = None
-    if tuple(done) not in passed:
-        control, _ = run_checks({i: notebook.cells[i].source for i in done}, [set(done)], name)
-        if control is None:
+    failed_before = None
+    if control and tuple(done) not in passed:
+        sound = {i: notebook.cells[i].source for i in done}
+        failed_before, _ = run_checks(sound, [set(done)], name)
+        if failed_before is None:
             passed.add(tuple(done))
-    return judged(notebook, slip, failure, control, time.process_time() - started)
+    return judged(notebook, slip, failure, failed_before, time.process_time() - started)
 
 
 def try_tiny(notebook: Any, slip: Slip, name: str, control: Failure | None) -> Outcome:
@@ -141,7 +148,7 @@ def heading_above(notebook: Any, index: int) -> str:
     return lines[-1] if lines else ""
 
 
-def try_slips(path: Path, slips: Sequence[Slip]) -> list[Outcome]:
+def try_slips(path: Path, slips: Sequence[Slip], control: bool = True) -> list[Outcome]:
     """All these slips of one notebook; to be called in a process of its own."""
     notebook = notebook_files.read(path)
     outcomes, passed = [], set[tuple[int, ...]]()
@@ -156,12 +163,12 @@ def try_slips(path: Path, slips: Sequence[Slip]) -> list[Outcome]:
         os.chdir(path.parent)
         for slip in slips:
             if slip.budget == "quick":
-                outcomes.append(try_quick(notebook, slip, path.stem, passed))
+                outcomes.append(try_quick(notebook, slip, path.stem, passed, control))
                 print(row(path.stem, outcomes[-1]), file=shown)
         full = [slip for slip in slips if slip.budget == "tiny"]
-        control = run_tiny(notebook, path.stem) if full else None
+        failed_before = run_tiny(notebook, path.stem) if full and control else None
         for slip in full:
-            outcomes.append(try_tiny(notebook, slip, path.stem, control))
+            outcomes.append(try_tiny(notebook, slip, path.stem, failed_before))
             print(row(path.stem, outcomes[-1]), file=shown)
     return outcomes
 
@@ -210,6 +217,7 @@ def main() -> int:
     parser.add_argument("notebooks", nargs="*", type=Path)
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--no-control", action="store_true")
     options = parser.parse_args()
     try:
         paths = [path.resolve() for path in options.notebooks]
@@ -220,7 +228,10 @@ def main() -> int:
         if not any(jobs.values()):
             raise BookError("No catalogue in tests/slips has a slip of this name.")
         with own_processes() as pool:
-            running = {path: pool.submit(try_slips, path, slips) for path, slips in jobs.items()}
+            running = {
+                path: pool.submit(try_slips, path, slips, not options.no_control)
+                for path, slips in jobs.items()
+            }
             done = {path: outcomes.result() for path, outcomes in running.items()}
     except BookError as error:
         print(error)

@@ -20,7 +20,7 @@ from test_reading import RAW
 
 from scripts import lab
 
-NOTEBOOK = "02_deep_learning/convolutions.ipynb"  # the quickest
+NOTEBOOK = "02_deep_learning/resampling.ipynb"  # the quickest
 TOKEN = "reader"
 
 
