@@ -157,6 +157,14 @@ def cgan(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def realnvp(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(n: int) -> Any:
+        noise = np.random.default_rng(0).standard_normal((n, 2), dtype="float32")
+        return cells.flows["eight"].inverse(noise)
+
+    return {"eight": Steps(cells.flows["eight"], cells.train_batches, drawn)}
+
+
 def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
     def drawn(
         network: Any, sampler: dict[str, Any], shape: tuple[int, ...]
@@ -211,6 +219,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "wgan_gp": wgan_gp,
     "wgan_faces": wgan_faces,
     "cgan": cgan,
+    "realnvp": realnvp,
     "ebm": ebm,
     "ddm_line": ddm_line,
     "ddm": ddm,
