@@ -157,6 +157,14 @@ def cgan(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def realnvp(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(n: int) -> Any:
+        noise = np.random.default_rng(0).standard_normal((n, 2), dtype="float32")
+        return cells.flows["eight"].inverse(noise)
+
+    return {"eight": Steps(cells.flows["eight"], cells.train_batches, drawn)}
+
+
 def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
     def drawn(
         network: Any, sampler: dict[str, Any], shape: tuple[int, ...]
@@ -222,6 +230,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "wgan_faces": wgan_faces,
     "cgan": cgan,
     "lstm": lstm,
+    "realnvp": realnvp,
     "ebm": ebm,
     "ddm_line": ddm_line,
     "ddm": ddm,
