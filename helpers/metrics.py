@@ -228,24 +228,56 @@ def inception_score(probabilities: ArrayLike, splits: int = 1) -> float:
     return float(np.mean([score(part) for part in np.array_split(rows, splits)]))
 
 
-def perplexity(nats_per_token: ArrayLike) -> float:
+def perplexity(losses: ArrayLike, unit: str = "nats") -> float:
     """Perplexity = exp(mean cross-entropy): among how many equal choices the model hesitates.
 
-    nats_per_token: any shape, -log p(token) of each held-out token, or their mean.
+    losses: any shape, -log p(token) of each held-out token, or their mean, in nats; or -log2 p
+    with unit="bits", of which the perplexity is 2 ** mean.
     Unit: tokens; from 1 (always certain and right) up; a uniform guess over V tokens has V. Good:
     clearly below the best n-gram baseline on the same tokens.
     Pitfalls: the mean comes before the exponential (the mean of exp is larger, and one rare
     token rules it); values for different vocabularies do not compare: give bits per character.
-    Errors: BookError for no values, NaN, or negative values (a log-probability without its minus).
+    Errors: BookError for no values, NaN, another unit, or negative values (a log-probability
+    without its minus).
     Source: Jelinek et al. (1977), "Perplexity - a measure of the difficulty of speech recognition
     tasks".
     """
-    nats = _numbers(nats_per_token, "token losses")
-    if nats.min() < -1e-6:  # float32 losses of a sure hit can round to a little below zero
+    bases = {"nats": np.e, "bits": 2.0}
+    if unit not in bases:
+        raise BookError(f"Losses are in nats or bits, not in {unit!r}.")
+    values = _numbers(losses, "token losses")
+    if values.min() < -1e-6:  # float32 losses of a sure hit can round to a little below zero
         raise BookError(
-            "A token's cross-entropy is never negative: pass minus the log-probabilities, in nats."
+            "A token's cross-entropy is never negative: pass minus the log-probabilities."
         )
-    return float(np.exp(nats.mean()))
+    return float(bases[unit] ** values.mean())
+
+
+def distinct_n(sequences: ArrayLike, n: int) -> float:
+    """Distinct-n: different n-grams of tokens, divided by all n-grams, over all sequences.
+
+    sequences: codes of tokens [count, length], whole numbers.
+    Unit: a share, from near 0 (the same again and again) to 1 (no n-gram comes twice). Good: as
+    real texts of the same number and length.
+    Pitfalls: falls with the number and the length of the texts, so compare equal ones; random
+    tokens have nearly 1, so it says nothing alone.
+    Errors: BookError for another shape or type, or sequences shorter than n.
+    Source: Li et al. (2016), "A diversity-promoting objective function for neural conversation
+    models".
+    """
+    codes = np.asarray(sequences)
+    if codes.ndim != 2 or codes.dtype.kind not in "iu":
+        raise BookError(
+            f"The sequences must be whole numbers [count, length], not {codes.dtype} of shape "
+            f"{codes.shape}: encode texts of one length."
+        )
+    if not 1 <= n <= codes.shape[1] or len(codes) == 0:
+        raise BookError(
+            f"n-grams of {n} tokens need one sequence or more of {max(n, 1)} tokens, not "
+            f"{len(codes)} of {codes.shape[1]}."
+        )
+    runs = np.lib.stride_tricks.sliding_window_view(codes, n, axis=1).reshape(-1, n)
+    return len(np.unique(runs, axis=0)) / len(runs)
 
 
 def bits_per_dim(nats: ArrayLike, dimensions: int) -> float:

@@ -201,6 +201,14 @@ def pixelcnn_mixture(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def realnvp(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(n: int) -> Any:
+        noise = np.random.default_rng(0).standard_normal((n, 2), dtype="float32")
+        return cells.flows["eight"].inverse(noise)
+
+    return {"eight": Steps(cells.flows["eight"], cells.train_batches, drawn)}
+
+
 def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
     def drawn(
         network: Any, sampler: dict[str, Any], shape: tuple[int, ...]
@@ -245,6 +253,16 @@ def ddm(cells: SimpleNamespace) -> dict[str, Steps]:
     return {"faces": Steps(cells.faces, cells.face_batches, _drawn(cells, cells.faces, shape))}
 
 
+def lstm(cells: SimpleNamespace) -> dict[str, Steps]:
+    def written(network: Any) -> Callable[[int], Any]:
+        return lambda n: cells.write(network, np.zeros((n, 5), "int32"), 3, seed=0)
+
+    return {
+        "characters": Steps(cells.model, cells.readers, written(cells.network)),
+        "words": Steps(cells.word_model, cells.word_readers, written(cells.word_network)),
+    }
+
+
 MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "mlp": mlp,
     "cnn": cnn,
@@ -258,6 +276,8 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "pixelcnn": pixelcnn,
     "pixelcnn_gated": pixelcnn_gated,
     "pixelcnn_mixture": pixelcnn_mixture,
+    "lstm": lstm,
+    "realnvp": realnvp,
     "ebm": ebm,
     "ddm_line": ddm_line,
     "ddm": ddm,
@@ -266,6 +286,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
 WITHOUT_STEPS: dict[str, str] = {
     "box_model": "its densities are fitted by hand, in NumPy alone",
     "gan_measures": "it trains nothing; its generator is that of dcgan",
+    "ngrams": "it counts, in NumPy alone",
     "convolutions": "it computes with NumPy; its one layer has nine weights",
     "resampling": "it trains nothing; its layers are compared with those of Keras",
 }

@@ -127,6 +127,21 @@ for (const table of document.querySelectorAll('article table')) {
 return found;
 """
 
+# Numbers in tables that stand on more than one line, as "20,0" above "00"
+BROKEN_NUMBERS = """
+const found = [], range = document.createRange();
+for (const cell of document.querySelectorAll('article td')) {
+    if (!/^-?[\\d.,]+$/.test(cell.textContent.trim())) continue;
+    const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        if (!texts.currentNode.data.trim()) continue;
+        range.selectNodeContents(texts.currentNode);
+        if (range.getClientRects().length > 1) found.push(texts.currentNode.data);
+    }
+}
+return found;
+"""
+
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     """Serves files without a line for each, and does not mind a browser that turns away."""
@@ -209,6 +224,7 @@ def test_page(page: str, width: str, theme: str, driver: Any, address: str) -> N
     if width == "narrow":
         assert not driver.execute_script(HIDDEN)
         assert not driver.execute_script(NUMBERS_IN_SIGHT)
+        assert not driver.execute_script(BROKEN_NUMBERS)
         # lines of code wrap: the keyboard need not stop at any block of them
         blocks = "return document.querySelector('.highlight pre[tabindex=\"0\"]')"
         assert not driver.execute_script(blocks)

@@ -379,12 +379,39 @@ def test_perplexity_is_the_exponential_of_the_mean() -> None:
     assert metrics.perplexity([-1e-8, 0]) == pytest.approx(1)
 
 
+def test_perplexity_of_bits_only_where_they_are_named() -> None:
+    bits = [1.0, 3.0]  # 1/2 and 1/8
+    assert metrics.perplexity(bits, unit="bits") == pytest.approx(4)
+    assert metrics.perplexity(bits) == pytest.approx(math.e**2)
+    assert metrics.perplexity(np.log(2) * np.array(bits)) == pytest.approx(4)
+
+
+def test_perplexity_of_a_known_source() -> None:
+    """A fair coin and a sure token in turn: half a bit per token, the root of two."""
+    assert metrics.perplexity([math.log(2), 0.0] * 5) == pytest.approx(math.sqrt(2))
+
+
+def test_distinct_n_by_hand() -> None:
+    assert metrics.distinct_n([[1, 2, 1, 2]], 1) == 0.5
+    assert metrics.distinct_n([[1, 2, 1, 2]], 2) == pytest.approx(2 / 3)  # 12, 21, 12
+    assert metrics.distinct_n([[1, 2, 3], [1, 2, 4]], 2) == pytest.approx(3 / 4)  # 12 twice
+    assert metrics.distinct_n([[1, 2], [2, 1]], 2) == 1  # no run goes from one text to the next
+    assert metrics.distinct_n(np.zeros((3, 5), int), 3) == pytest.approx(1 / 9)
+
+
 def test_bits_per_dim_of_uniform_pixels() -> None:
     pixels = 28 * 28
     assert metrics.bits_per_dim(pixels * math.log(256), pixels) == pytest.approx(8)
     assert metrics.bits_per_dim([16 * math.log(4)] * 3, 16) == pytest.approx(2)
     assert metrics.bits_per_dim([1.0, 3.0], 2) == pytest.approx(1 / math.log(2))
     assert metrics.bits_per_dim(-5.0, 5) == pytest.approx(-1 / math.log(2))  # a density
+
+
+def test_bits_per_dim_of_bytes_with_uniform_noise() -> None:
+    """Bytes / 256 plus noise, spread evenly over [0, 1): density 1, and log2(256) to be added."""
+    assert metrics.bits_per_dim(0.0, 784) + np.log2(256) == 8
+    # Half of the levels only: density 2 in each dimension, 7 bits
+    assert metrics.bits_per_dim(-784 * math.log(2), 784) + np.log2(256) == pytest.approx(7)
 
 
 def test_auroc_by_hand() -> None:
@@ -705,6 +732,11 @@ def test_unequal_numbers_are_refused_without_asserts() -> None:
         (lambda: metrics.perplexity([1.0, np.inf]), "infinite"),
         (lambda: metrics.perplexity([]), "empty"),
         (lambda: metrics.perplexity([-1.0, -2.0]), "minus"),
+        (lambda: metrics.perplexity([1.0], unit="digits"), "digits"),
+        (lambda: metrics.distinct_n([[1, 2]], 3), "n-grams of 3"),
+        (lambda: metrics.distinct_n([[1, 2]], 0), "n-grams of 0"),
+        (lambda: metrics.distinct_n([[0.5, 2]], 1), "whole numbers"),
+        (lambda: metrics.distinct_n([1, 2], 1), "count, length"),
         (lambda: metrics.bits_per_dim([np.nan], 3), "NaN"),
         (lambda: metrics.bits_per_dim([1.0], 0), "dimensions"),
         (lambda: metrics.auroc([], [1.0]), "empty"),
