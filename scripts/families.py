@@ -79,6 +79,20 @@ def dcgan(cells: SimpleNamespace) -> Family:
     return Family("dcgan/gan_fashion_mnist", sum(each.count_params() for each in players), draw)
 
 
+def pixelcnn_mixture(cells: SimpleNamespace) -> Family:
+    from helpers import weights
+
+    weights.restore(cells.large, "pixelcnn_mixture/mixture_28")
+
+    def draw(n: int) -> np.ndarray:
+        dice = np.random.default_rng(0)
+        parts = [dice.random((min(500, n - start), 28, 28, 2)) for start in range(0, n, 500)]
+        levels = [cells.draw_pictures(cells.large, uniform)[0] for uniform in parts]
+        return np.concatenate(levels)[..., None] / np.float32(255)
+
+    return Family("pixelcnn_mixture/mixture_28", cells.large.count_params(), draw)
+
+
 def ebm(cells: SimpleNamespace) -> Family:
     from helpers import weights
 
@@ -117,6 +131,7 @@ def ddm(cells: SimpleNamespace) -> Family:
 GENERATORS: dict[str, Callable[[SimpleNamespace], Family]] = {
     "vae": vae,
     "dcgan": dcgan,
+    "pixelcnn_mixture": pixelcnn_mixture,
     "ebm": ebm,
     "ddm": ddm,
 }
