@@ -76,11 +76,10 @@ def test_what_the_page_concludes() -> None:
     assert vae["train_seconds"] == min(row["train_seconds"] for row in ROWS.values())
     assert vae["sample_ms"] == min(row["sample_ms"] for row in ROWS.values())
     assert gan["precision"] - vae["precision"] > 0.1 and gan["recall"] - vae["recall"] > 0.1
-    pixels, others = ROWS["pixelcnn_mixture"], [gan, diffusion, vae, ROWS["ebm"]]
+    pixels = ROWS["pixelcnn_mixture"]
     assert pixels["fid"] > vae["fid"] and pixels["kid"] > vae["kid"] + vae["kid_sd"]
     assert pixels["precision"] > vae["precision"] + 0.05
     assert pixels["recall"] > vae["recall"] + 0.05
-    assert pixels["parameters"] < min(row["parameters"] for row in others)
     assert sorted(row["train_seconds"] for row in ROWS.values())[1] == pixels["train_seconds"]
     assert 10 < min(pixels["sample_ms"], diffusion["sample_ms"]) < 100
     digits = {run["dataset"]: run["metrics"] for run in load_runs("ebm")}["mnist"]
