@@ -81,7 +81,8 @@ def test_what_the_page_concludes() -> None:
     assert pixels["precision"] > vae["precision"] + 0.05
     assert pixels["recall"] > vae["recall"] + 0.05
     assert sorted(row["train_seconds"] for row in ROWS.values())[1] == pixels["train_seconds"]
-    assert 10 < min(pixels["sample_ms"], diffusion["sample_ms"]) < 100
+    both = sorted(row["sample_ms"] for row in (pixels, diffusion))
+    assert both[0] > 10 and both[1] < 100, "the page says tens of milliseconds for both"
     digits = {run["dataset"]: run["metrics"] for run in load_runs("ebm")}["mnist"]
     assert digits["fid"] < digits["trivial_fid"] and digits["kid"] < digits["trivial_kid"]
 
