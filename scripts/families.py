@@ -1,7 +1,8 @@
 """One comparison of all model families: the same data, the same measures, from released weights.
 
-usage: families.py                all families whose notebook exists, and the ends of the scale
-       families.py NOTEBOOK ...   these only; all other rows stay
+usage: families.py                all families whose notebook exists, the ends of the scale, and how
+                                  many bits the diffusion model needs for a test picture
+       families.py NAME ...       these only: notebooks, "bounds" (the ends), "diffusion_bits"
 
 Writes data/results/families.json and a sheet of samples for each family, from which the page 'Six
 families, one data set' is made. Each family draws the same number of pictures from seed 0; all are
@@ -28,15 +29,20 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from helpers.files import DATA, atomic_path, read_json, write_json  # noqa: E402
-from scripts import models, notebook_files  # noqa: E402
+from scripts import diffusion_bound, models, notebook_files  # noqa: E402
 
 DATASET = "fashion_mnist"
 RECORD = DATA / "results" / "families.json"
 SHEETS = ROOT / "book" / "images" / "families"
 SAMPLES = 10_000
 SHOWN = 20
+DIFFUSION_WEIGHTS = "ddm/fashion_mnist"
 TIMED = 100
 """Pictures behind the time for one sample: drawn together, after a first time that compiles."""
+COUNTED = 10_000
+"""Training pictures behind the table of levels of the diffusion model's bound."""
+ASKED = 5
+"""Noise rates at which the bound asks about each test picture."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +114,25 @@ def ebm(cells: SimpleNamespace) -> Family:
     return Family("ebm/fashion_mnist", cells.ebm.network.count_params(), draw)
 
 
-def ddm(cells: SimpleNamespace) -> Family:
+def restored_diffusion(cells: SimpleNamespace) -> diffusion_bound.Predict:
+    """The network of the notebook ddm: from framed noisy clothes and noise rates to the noise."""
     from helpers import weights
 
-    weights.restore(cells.faces, "ddm/fashion_mnist")  # pictures of clothes, with a frame
+    weights.restore(cells.faces, DIFFUSION_WEIGHTS)  # pictures of clothes, with a frame
+
+    def predict(noisy: np.ndarray, noise_rates: np.ndarray) -> np.ndarray:
+        variances = np.square(noise_rates).astype("float32")[:, None]
+        network = cells.faces.average
+        return np.asarray(network.predict([noisy, variances], batch_size=250, verbose=0))
+
+    return predict
+
+
+def ddm(cells: SimpleNamespace) -> Family:
+    answer = restored_diffusion(cells)
 
     def predict(noisy: np.ndarray, rates: tuple[float, float]) -> np.ndarray:
-        variance = np.full((len(noisy), 1), rates[1] ** 2, "float32")
-        network = cells.faces.average
-        return np.asarray(network.predict([noisy, variance], batch_size=250, verbose=0))
+        return answer(noisy, np.full(len(noisy), rates[1]))
 
     def draw(n: int) -> np.ndarray:
         shape = (n, cells.SIDE, cells.SIDE, cells.CHANNELS)
@@ -125,7 +141,7 @@ def ddm(cells: SimpleNamespace) -> Family:
         margin = (cells.SIDE - 28) // 2
         return np.asarray(cells.to_pictures(clean)[:, margin:-margin, margin:-margin])
 
-    return Family("ddm/fashion_mnist", cells.faces.network.count_params(), draw)
+    return Family(DIFFUSION_WEIGHTS, cells.faces.network.count_params(), draw)
 
 
 GENERATORS: dict[str, Callable[[SimpleNamespace], Family]] = {
@@ -161,6 +177,56 @@ def measure(notebook: str) -> dict[str, Any]:
         "parameters": int(family.parameters),
         "train_seconds": card["seconds"],
         "sample_ms": float(f"{sample_ms:.3g}"),
+        "hardware": results.hardware(),
+        "versions": results.versions(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def diffusion_bits() -> dict[str, Any]:
+    """Bits per pixel (28 x 28, 256 levels) that the diffusion model needs at most, by parts.
+
+    The mixtures have a black frame, as in training; its errors count, too, and the sum is divided
+    by the 784 pixels of the picture.
+    """
+    from helpers import metrics, results, weights
+
+    cells = models.run_cells("ddm")
+    predict = restored_diffusion(cells)
+    random = np.random.default_rng(0)
+    (_, least), (_, most) = (cells.rates_at(cells.offset_cosine, time) for time in (0.0, 1.0))
+    rates = diffusion_bound.NoiseRange(least, most)
+    margin = (cells.SIDE - 28) // 2
+
+    def levels(framed: np.ndarray) -> np.ndarray:
+        inner = framed[:, margin:-margin, margin:-margin, 0]
+        return np.asarray(np.rint(255 * inner), int)
+
+    def guesses(framed: np.ndarray) -> np.ndarray:
+        clean = diffusion_bound.clean_guess(cells.normalise(framed), predict, rates, random)
+        return levels(cells.to_pictures(clean))
+
+    counted, test = cells.x_train[:COUNTED], cells.x_test[:SAMPLES]
+    log_p = diffusion_bound.count_levels(levels(counted), guesses(counted))
+    clean = cells.normalise(test)
+    parts = {
+        "prior": diffusion_bound.prior_nats(clean, rates.most),
+        "path": np.mean(
+            [diffusion_bound.path_nats(clean, predict, rates, random) for _ in range(ASKED)], axis=0
+        ),
+        "levels": diffusion_bound.level_nats(log_p, levels(test), guesses(test)),
+    }
+    nats = np.sum(list(parts.values()), axis=0)
+    error = metrics.bits_per_dim(metrics.standard_error(nats), 28 * 28)
+    return {
+        "bits_per_dim": float(f"{metrics.bits_per_dim(nats, 28 * 28):.5g}"),
+        "standard_error": float(f"{error:.2g}"),
+        "parts": {
+            name: float(f"{metrics.bits_per_dim(part, 28 * 28):.4g}")
+            for name, part in parts.items()
+        },
+        "n": len(test),
+        "weights_sha256": weights.checksums([DIFFUSION_WEIGHTS]),
         "hardware": results.hardware(),
         "versions": results.versions(),
         "date": datetime.date.today().isoformat(),
@@ -228,21 +294,28 @@ def in_fresh_process(argument: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+OTHER_MEASURES: dict[str, Callable[[], Any]] = {"bounds": bounds, "diffusion_bits": diffusion_bits}
+"""What is no family's row: the name in the record, and how it is measured."""
+
+
 def main() -> int:
     if len(sys.argv) == 2 and sys.argv[1].startswith("--one="):
         name = sys.argv[1].removeprefix("--one=")
-        print(json.dumps(bounds() if name == "bounds" else measure(name)))
+        print(json.dumps(OTHER_MEASURES[name]() if name in OTHER_MEASURES else measure(name)))
         return 0
     existing = {path.stem for path in notebook_files.all_notebooks()}
     content = read_json(RECORD) if RECORD.exists() else {"rows": []}
+    content |= {"dataset": DATASET, "n": SAMPLES, "timed": TIMED}
     rows = {row["notebook"]: row for row in content["rows"]}
-    keeps_ends = sys.argv[1:] and "bounds" in content
-    ends = content["bounds"] if keeps_ends else in_fresh_process("bounds")
-    about = {"dataset": DATASET, "n": SAMPLES, "timed": TIMED, "bounds": ends}
-    for name in sys.argv[1:] or [name for name in GENERATORS if name in existing]:
-        rows[name] = in_fresh_process(name)
-        print(", ".join(f"{key} {value}" for key, value in rows[name].items()), flush=True)
-        write_json(RECORD, {**about, "rows": [rows[name] for name in sorted(rows)]})
+    everything = [*OTHER_MEASURES, *(name for name in GENERATORS if name in existing)]
+    for name in sys.argv[1:] or everything:
+        measured = in_fresh_process(name)
+        print(name, ", ".join(f"{key} {value}" for key, value in measured.items()), flush=True)
+        if name in OTHER_MEASURES:
+            content[name] = measured
+        else:
+            rows[name] = measured
+        write_json(RECORD, content | {"rows": [rows[each] for each in sorted(rows)]})
     return 0
 
 

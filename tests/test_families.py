@@ -87,6 +87,23 @@ def test_what_the_page_concludes() -> None:
     assert digits["fid"] < digits["trivial_fid"] and digits["kid"] < digits["trivial_kid"]
 
 
+def test_the_diffusion_models_bits_add_up_and_stand_on_the_page() -> None:
+    bits = RECORD["diffusion_bits"]
+    parts = bits["parts"]
+    assert bits["bits_per_dim"] == pytest.approx(sum(parts.values()), rel=1e-3)
+    assert bits["n"] == families.SAMPLES and parts["prior"] < 0.001
+    assert weights.checksums(list(bits["weights_sha256"])) == bits["weights_sha256"]
+    page = (families.ROOT / "book" / "six_families.md").read_text(encoding="utf-8")
+    assert f"costs {parts['path']:.2f} bits" in page and f"other {parts['levels']:.2f} bits" in page
+    table = families_page.bits_text()
+    assert f"| diffusion | {bits['bits_per_dim']:.2f} |" in table
+    (run,) = (run for run in load_runs("pixelcnn_mixture") if run["dataset"] == families.DATASET)
+    assert f"| PixelCNN | {run['metrics']['mixture_28.test_bits_per_dim']:.2f} |" in table
+    for _, notebook, metric, _ in families_page.BITS:
+        for run in load_runs(notebook):
+            assert run["n"][metric] == families.SAMPLES, "all rows are about the same pictures"
+
+
 def test_measures_tell_equal_from_shifted_features() -> None:
     rng = np.random.default_rng(0)
     real, equal = rng.normal(size=(2, 2_000, 8))

@@ -6,6 +6,7 @@ The directives write what nobody types by hand, each from files of the repositor
 - ``recorded-minutes``: minutes of each notebook under each budget
 - ``recorded-speed``: what `make bench` measured
 - ``recorded-families``: what `make families` measured, and a sheet of samples for each family
+- ``recorded-bits``: the likelihoods of these families that can be compared
 - ``recorded-slips``: the catalogues of slips, and which check noticed each
 - ``notebook-map``: a chapter's notebooks with a line about each and their minutes
 - ``api-of-helpers``: a section for each module of the package

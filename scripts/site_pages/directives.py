@@ -17,7 +17,7 @@ from scripts.slip_catalogue import FOLDER
 
 from . import hooks
 from .contents import QUICK, notebooks
-from .families import FAMILIES_RECORD, families_text
+from .families import FAMILIES_RECORD, bits_text, families_text
 from .finish import finish
 from .reference import api_text, data_text
 from .results import results_text
@@ -58,6 +58,7 @@ TEXTS: dict[str, Callable[[Generated], str]] = {
     "recorded-minutes": lambda _: minutes_text(),
     "recorded-speed": lambda _: bench_text(),
     "recorded-families": lambda _: families_text(),
+    "recorded-bits": lambda _: bits_text(),
     "recorded-slips": lambda _: slips_text(),
     "notebook-map": lambda directive: map_text(directive.descriptions()),
     "data-sets": lambda directive: data_text(embedded=directive.arguments == ["embedded"]),

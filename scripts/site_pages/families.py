@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from helpers.files import DATA, read_json
+from helpers.results import load_runs
 
 from .contents import Notebook, link, notebooks
 from .formats import minutes, number, table
@@ -20,9 +21,22 @@ FAMILIES = (
         "mixture_28.test_bits_per_dim",
         "exact: {} bits per pixel, 256 greys",
     ),
-    ("flow", "realnvp", None, "exact, but on the plane only"),
+    (
+        "flow",
+        "glow",
+        "test_bits_per_dim",
+        "at most {} bits per pixel, 256 greys",
+    ),
     ("energy-based model", "ebm", None, "up to a constant that nobody knows"),
-    ("diffusion", "ddm", None, "a bound exists; not computed here"),
+    ("diffusion", "ddm", None, "a bound: see the table of bits"),
+)
+
+# Who needs how many bits for the same test pictures: notebook, metric of its record, what it is.
+BITS = (
+    ("*Gaussian of all pixels*", "glow", "gaussian_bits_per_dim", "at most, noise added"),
+    ("*table of three neighbours*", "pixelcnn_mixture", "tables_28.median_bits_per_dim", "exact"),
+    ("flow: Glow", "glow", "test_bits_per_dim", "at most, noise added"),
+    ("PixelCNN", "pixelcnn_mixture", "mixture_28.test_bits_per_dim", "exact"),
 )
 
 
@@ -56,6 +70,26 @@ def families_text() -> str:
     first = ["family", "FID-fashion", "1000 KID", "precision", "recall"]
     second = ["family", "training, minutes", "one sample, ms", "parameters", "likelihood"]
     return "\n".join([table(first, quality), about, table(second, price), *sheets])
+
+
+def bits_text() -> str:
+    """The likelihoods that can be compared: bits per pixel for the same test pictures."""
+    record = read_json(FAMILIES_RECORD)
+    rows = []
+    for title, notebook, metric, kind in BITS:
+        cells = ["–", "–"]
+        for run in load_runs(notebook):
+            if (
+                run["dataset"] == record["dataset"]
+                and run["seed"] == 0
+                and metric in run["metrics"]
+            ):
+                cells = [f"{run['metrics'][metric]:.2f}", f"{run['sd'][metric]:.3f}"]
+        rows.append([title, *cells, kind])
+    if bound := record.get("diffusion_bits"):
+        value, error = f"{bound['bits_per_dim']:.2f}", f"{bound['standard_error']:.3f}"
+        rows.append(["diffusion", value, error, "at most: a variational bound"])
+    return table(["model", "bits per pixel", "standard error", "what it is"], rows)
 
 
 def family_measures(values: dict[str, float]) -> list[str]:
