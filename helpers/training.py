@@ -46,7 +46,10 @@ def quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
             if "tensorflow" in sys.modules:  # looks for GPUs on first use, and talks about it too
-                sys.modules["tensorflow"].config.list_physical_devices()
+                config = sys.modules["tensorflow"].config
+                config.list_physical_devices()
+                # Some GPUs would round factors to ten bits: checks to five digits would fail there
+                config.experimental.enable_tensor_float_32_execution(False)
                 logging.getLogger("tensorflow").addFilter(is_not_about_retracing)
     finally:
         os.dup2(saved, 2)

@@ -413,6 +413,56 @@ def noising() -> Any:
     return figure
 
 
+def looking_back() -> Any:
+    """A line of text whose next letter looks back at earlier ones, and who may look where."""
+    figure, axis = sheet(15.2, 9.2)
+    text, side, low = "the cat sat. the c", 0.76, 5.9
+    weights = {4: 0.55, 5: 1.0, 6: 0.7, 8: 0.15, 12: 0.2, 15: 0.25, 17: 0.85}
+    middle = [0.3 + side * (i + 0.5) for i in range(len(text) + 1)]
+    for i, letter in enumerate(text + "?"):
+        last = i == len(text)
+        tint = 0.12 + 0.5 * weights.get(i, 0)
+        face = "#fbe3d5" if last else (0.0, 0.447, 0.698, tint)
+        edge = ORANGE if last else BLUE
+        box = {"facecolor": face, "edgecolor": edge, "zorder": 3}
+        axis.add_patch(Rectangle((middle[i] - side / 2, low), side, 1.0, **box))
+        axis.text(middle[i], low + 0.47, letter, ha="center", va="center", fontsize=14, zorder=4,
+                  color=ORANGE if last else "black")  # fmt: skip
+    for i, weight in weights.items():
+        bend = {"connectionstyle": f"arc3,rad={0.30 if i < 16 else 0.9}", "zorder": 2}
+        pointer(axis, (middle[-1], low + 1.05), (middle[i], low + 1.05), BLUE,
+                linewidth=0.6 + 3 * weight, mutation_scale=10, **bend)  # fmt: skip
+    axis.text(7.4, 5.7, "all letters so far, each with a key and a value", ha="center", va="top",
+              fontsize=12, color=BLUE)  # fmt: skip
+    axis.text(14.8, 5.7, "asks", ha="right", va="top", fontsize=12, color=ORANGE)
+
+    cell, count, left, top = 0.52, 8, 1.2, 4.4
+    for row in range(count):
+        for column in range(count):
+            seen = column <= row
+            axis.add_patch(Rectangle((left + cell * column, top - cell * (row + 1)), cell, cell,
+                                     facecolor="#d9ebf6" if seen else "white",
+                                     edgecolor="#c4ccd2"))  # fmt: skip
+    axis.add_patch(Rectangle((left, top - cell * count), cell * count, cell, fill=False,
+                             edgecolor=ORANGE, linewidth=1.8))  # fmt: skip
+    axis.text(left - 0.15, top - cell * count / 2, "asks", rotation=90, ha="right", va="center",
+              fontsize=12, color=ORANGE)  # fmt: skip
+    axis.text(left + cell * count / 2, top + 0.1, "is seen", ha="center", va="bottom", fontsize=12,
+              color=BLUE)  # fmt: skip
+    axis.text(left + cell * count + 0.25, top - 0.9, "what comes later\nis masked", ha="left",
+              va="center", fontsize=12, color=GREY)  # fmt: skip
+    for low, words, colour in [(0.9, "look back", BLUE), (2.3, "think", GREEN)]:
+        axis.add_patch(Rectangle((8.7, low), 3.2, 1.0, facecolor="white", edgecolor=colour))
+        axis.text(10.3, low + 0.47, words, ha="center", va="center", fontsize=13, color=colour)
+    pointer(axis, (10.3, 0.2), (10.3, 0.88))
+    pointer(axis, (10.3, 1.9), (10.3, 2.28))
+    pointer(axis, (10.3, 3.3), (10.3, 3.98))
+    axis.text(10.3, 4.0, "next letter", ha="center", va="bottom", fontsize=12, color=ORANGE)
+    axis.text(12.2, 2.1, "repeated,\nblock on block", ha="left", va="center", fontsize=12,
+              color=GREY)  # fmt: skip
+    return figure
+
+
 CHAPTERS = {  # number: (name, column, row, the chapters that it builds on)
     1: ("Generative\nmodelling", 1.0, 0, ()),
     2: ("Deep\nlearning", 3.0, 0, (1,)),
@@ -462,6 +512,7 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "_static/cells.svg": noise_to_moons,
     "_static/chapters.svg": partial(chapter_map, 1),
     "_static/chapters_2.svg": partial(chapter_map, 2),
+    "_static/chapters_3.svg": partial(chapter_map, 3),
     "notebooks/01_generative_modeling/opener.svg": three_models,
     "notebooks/02_deep_learning/opener.svg": network,
     "notebooks/03_autoencoders/opener.svg": autoencoder,
@@ -470,6 +521,7 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "notebooks/06_flows/opener.svg": rubber_sheet,
     "notebooks/07_energy/opener.svg": landscape,
     "notebooks/08_diffusion/opener.svg": noising,
+    "notebooks/09_transformers/opener.svg": looking_back,
 }
 
 

@@ -248,6 +248,23 @@ def ddm_line(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def gpt(cells: SimpleNamespace) -> dict[str, Steps]:
+    def written(n: int) -> Any:
+        return cells.write(np.zeros((n, 5), "int32"), 3, seed=0)
+
+    return {"gpt": Steps(cells.network, cells.windows, written)}
+
+
+def attention(cells: SimpleNamespace) -> dict[str, Steps]:
+    def answers(network: Any) -> Callable[[int], Any]:
+        return lambda n: network(cells.draw_texts(np.random.default_rng(0), n)[0])
+
+    return {
+        "dictionary": Steps(cells.dictionary, cells.batches, answers(cells.dictionary)),
+        "newest": Steps(cells.newest, cells.newest_batches, answers(cells.newest)),
+    }
+
+
 def ddm(cells: SimpleNamespace) -> dict[str, Steps]:
     shape = (cells.SIDE, cells.SIDE, cells.CHANNELS)
     return {"faces": Steps(cells.faces, cells.face_batches, _drawn(cells, cells.faces, shape))}
@@ -281,6 +298,8 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "ebm": ebm,
     "ddm_line": ddm_line,
     "ddm": ddm,
+    "attention": attention,
+    "gpt": gpt,
 }
 
 WITHOUT_STEPS: dict[str, str] = {

@@ -56,6 +56,20 @@ def test_importing_keras_inside_quiet_writes_nothing(run_python: RunPython) -> N
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_quiet_leaves_no_rounded_factors(run_python: RunPython) -> None:
+    code = (
+        "from helpers.training import quiet\n"
+        "with quiet():\n"
+        "    import keras\n"
+        "if keras.backend.backend() == 'tensorflow':\n"
+        "    import tensorflow\n"
+        "    print(tensorflow.config.experimental.tensor_float_32_execution_enabled())\n"
+        "else:\n"
+        "    print(False)\n"
+    )
+    assert run_python("-c", code).stdout == "False\n"
+
+
 def test_predictions_of_many_models_are_no_loop(run_python: RunPython) -> None:
     code = (
         "import logging\n"

@@ -146,6 +146,15 @@ METRIC_WORDS = {
     "kid_ends": "kernel distance of features, faces from plain draws of noise",
     "kid_spherical": "kernel distance of features, half way between two draws on the sphere",
     "kid_straight": "kernel distance of features, half way between two draws on a straight line",
+    # chapter 9
+    "test_right": "share of right answers on new texts (higher is better)",
+    "trial_right": "share of right answers on new texts after a short training",
+    "best_rate": "learning rate that was chosen with one seed",
+    "less_than_ngram_nats": "nats per character less than the 7-gram (higher is better)",
+    "cache_speedup": "how many times as fast texts are written with a cache",
+    "write_seconds": "seconds to write texts of 256 characters",
+    "update_ratio": "updates of the LSTM in the time of one of the GPT",
+    "update_ms": "milliseconds per update of 2,048 characters",
 }
 
 
