@@ -22,9 +22,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -47,7 +45,7 @@ CELL_SECONDS = 600
 SIDE_BY_SIDE = 2
 
 
-def of_the_day(notebooks: Sequence[Any], count: int, day: int) -> list[Any]:
+def of_the_day(notebooks: list[Path], count: int, day: int) -> list[Path]:
     """`count` notebooks for a day, in turn: after len / count days every one has had its day."""
     start = day * count
     return sorted({notebooks[(start + step) % len(notebooks)] for step in range(count)})
