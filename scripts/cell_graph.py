@@ -8,6 +8,7 @@ uses, these cells' own needs, and so on. What the names do not show, a catalogue
 from __future__ import annotations
 
 import ast
+import functools
 import symtable
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -52,14 +53,12 @@ def code_cells(notebook: Any) -> list[Cell]:
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
             continue
-        tree = ast.parse(cell.source)
-        changers |= _functions_that_call(tree, changers)
-        names = _Names(changers, fixed)
-        names.read(tree)
+        changers |= _functions_that_call(cell.source, changers)
+        names = _names_in(cell.source, frozenset(changers), frozenset(fixed))
         fixed |= names.definitions
         variables |= {name for name in names.stored if not name.isupper()}
         binds = names.binds | names.definitions
-        read = _read(symtable.symtable(cell.source, f"cell {index}", "exec"))
+        read = _read_in(cell.source)
         cells.append(
             Cell(
                 index,
@@ -105,8 +104,8 @@ class _Names(ast.NodeVisitor):
     changers: names of calls that change something; fixed: imports, functions and classes so far.
     """
 
-    changers: set[str]
-    fixed: set[str]
+    changers: frozenset[str]
+    fixed: frozenset[str]
     binds: set[str] = field(default_factory=set)
     stored: set[str] = field(default_factory=set)
     definitions: set[str] = field(default_factory=set)
@@ -212,14 +211,37 @@ def _called(node: ast.Call) -> str:
     return called.id if isinstance(called, ast.Name) else ""
 
 
-def _functions_that_call(tree: ast.Module, changers: set[str]) -> set[str]:
+def _functions_that_call(code: str, changers: set[str]) -> set[str]:
     """Functions and methods of a cell that call a changer, so that they are changers themselves."""
-    return {
-        function.name
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef)
-        and any(isinstance(n, ast.Call) and _called(n) in changers for n in ast.walk(function))
-    } - {"__init__", "call"}
+    found = {name for name, called in _calls_in(code) if called & changers}
+    return found - {"__init__", "call"}
+
+
+# The same cells are read again and again, once for each slip that is planted in one of them
+
+
+@functools.cache
+def _calls_in(code: str) -> list[tuple[str, set[str]]]:
+    """The functions and methods of a cell, each with the names that it calls."""
+    functions = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef)]
+    return [
+        (each.name, {_called(node) for node in ast.walk(each) if isinstance(node, ast.Call)})
+        for each in functions
+    ]
+
+
+@functools.cache
+def _names_in(code: str, changers: frozenset[str], fixed: frozenset[str]) -> _Names:
+    """The names of a cell; not to be changed."""
+    names = _Names(changers, fixed)
+    names.read(ast.parse(code))
+    return names
+
+
+@functools.cache
+def _read_in(code: str) -> set[str]:
+    """The names that a cell reads; not to be changed."""
+    return _read(symtable.symtable(code, "cell", "exec"))
 
 
 def _read(table: symtable.SymbolTable) -> set[str]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import math
 import os
 import re
 import subprocess
@@ -26,6 +27,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from helpers.files import read_json  # noqa: E402
+from scripts.execute import QUICK_SECONDS  # noqa: E402
 from scripts.notebook_files import ONE_THREAD, all_notebooks  # noqa: E402
 
 KINDS: dict[str, dict[str, str]] = {
@@ -48,15 +51,22 @@ def of_the_day(notebooks: list[Path], count: int, day: int) -> list[Path]:
     return sorted({notebooks[(start + step) % len(notebooks)] for step in range(count)})
 
 
+def longest_first(notebooks: list[Path]) -> list[Path]:
+    """In the order in which two that run side by side end at the same time; new ones first."""
+    known = read_json(QUICK_SECONDS)["seconds"] if QUICK_SECONDS.exists() else {}
+    return sorted(notebooks, key=lambda path: -known.get(path.stem, math.inf))
+
+
 def command(kind: str, notebooks: list[Path], report: Path) -> list[str]:
     """The call of pytest for some notebooks; its results go to `report` as XML."""
-    together = min(SIDE_BY_SIDE, len(notebooks))
+    workers = SIDE_BY_SIDE if len(notebooks) > 1 else 0  # one alone needs no process of its own
     return [
         sys.executable, "-m", "pytest", "--nbval-lax" if kind == "torch" else "--nbval",
         "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}", "-p", "no:cacheprovider",
         *([] if kind == "torch" else ["-p", "scripts.nbval_figures"]),
-        f"--numprocesses={together}", "--dist=loadfile", f"--junitxml={report}",
-        *map(str, notebooks),
+        f"--numprocesses={workers}", "--dist=loadfile", "--no-loadscope-reorder",
+        f"--junitxml={report}",
+        *map(str, longest_first(notebooks)),
     ]  # fmt: skip
 
 

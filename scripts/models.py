@@ -28,6 +28,8 @@ from scripts import notebook_files  # noqa: E402
 
 CONTEXT = ("imports", "settings", "model")
 """Tags of the cells that lead up to a built and compiled model."""
+FEW = 8
+"""Whether a step works, these many pictures show as well as a batch of 256."""
 HEADING = "notebook: "
 """Begins the line above what is printed of a notebook."""
 
@@ -40,12 +42,14 @@ class Steps:
     batches: Any
     sample: Callable[[int], Any]
 
-    def train(self, index: int = 0) -> dict[str, float]:
-        """One optimiser step on a batch; returns the logs."""
+    def train(self, index: int = 0, few: bool = False) -> dict[str, float]:
+        """One optimiser step on a batch; returns the logs. few: of pictures, on the first FEW."""
         import keras
 
         batch = self.batches[index % len(self.batches)]
         parts = batch if isinstance(batch, tuple) else (batch,)
+        if few and np.ndim(parts[0]) == 4:  # [batch, height, width, channels]
+            parts = keras.tree.map_structure(lambda part: part[:FEW], parts)
         # PyTorch's train_on_batch leaves NumPy arrays as they are, unlike fit
         parts = keras.tree.map_structure(keras.ops.convert_to_tensor, parts)
         logs = self.model.train_on_batch(*parts, return_dict=True)
@@ -337,7 +341,7 @@ def check(name: str, steps: Steps) -> None:
 
     before = [ops.convert_to_numpy(v) for v in steps.model.trainable_variables]
     for index in range(2):
-        logs = steps.train(index)
+        logs = steps.train(index, few=True)
     after = [ops.convert_to_numpy(v) for v in steps.model.trainable_variables]
     assert logs and all(np.isfinite(value) for value in logs.values()), f"{name}: {logs}"
     assert all(np.isfinite(array).all() for array in after), f"{name}: weights are not finite"

@@ -21,6 +21,7 @@ os.environ["MPLBACKEND"] = "agg"
 os.environ["GENBOOK_LOG"] = "plain"
 
 import pytest
+import turns
 from made_up import Server
 from xdist.scheduler import LoadScopeScheduling
 
@@ -29,6 +30,13 @@ from helpers import files
 ROOT = files.ROOT
 
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
+
+
+LONG = (
+    "tests/test_backends.py", "tests/test_browser.py", "_of_the_day", "tests/test_training.py",
+    "tests/test_jupyterlab.py", "tests/test_site.py", "tests/test_weights.py",
+)  # fmt: skip
+"""What takes longest, in this order: begun first, so that both workers end at the same time."""
 
 
 class FilesAndDraws(LoadScopeScheduling):
@@ -43,7 +51,34 @@ class FilesAndDraws(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False  # else what has most tests comes first, not the longest
     return FilesAndDraws(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ.setdefault("GENBOOK_DAY", turns.day())  # one for all workers, also at midnight
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m have chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    turns.select(config, items)
+    ranks = {item: [part in item.nodeid for part in LONG] for item in items}
+    items.sort(key=lambda item: (ranks[item] + [True]).index(True))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # one of pytest-xdist's workers: it cannot print
+        session.config.workeroutput["turns"] = turns.taken
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: Any) -> None:
+    turns.taken.update(getattr(node, "workeroutput", {}).get("turns", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for line in turns.report(turns.taken):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)

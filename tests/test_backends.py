@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import turns
 from conftest import RunPython
 from notebooks_under_test import IDS, NOTEBOOKS
 
-from scripts import models, notebook_files, slip_catalogue
+from scripts import models, notebook_files
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None,
@@ -30,11 +30,10 @@ def has_gpu_settings(path: Path) -> bool:
 
 
 # On TensorFlow, nbval trains the models of quick; here the larger ones of the gpu budget, of some
-# notebooks drawn by the date (GENBOOK_STEPS_DAY=2026-11-30 draws those of another day; `make steps`
-# takes all)
-LARGER = slip_catalogue.drawn(
+# notebooks in turn (`make steps` takes all)
+LARGER = turns.of_today(
     [path.stem for path in WITH_MODELS if has_gpu_settings(path)],
-    4, "steps", os.environ.get("GENBOOK_STEPS_DAY"),
+    3, "tests/test_backends.py::test_one_step_of_every_model, budget gpu",
 )  # fmt: skip
 RUNS = [("torch", "quick", path.stem) for path in WITH_MODELS]
 RUNS += [("tensorflow", "gpu", name) for name in LARGER]

@@ -1,4 +1,7 @@
-"""Every page of the built site in a real browser: wide and narrow, light and dark.
+"""Every page of the built site in a real browser: wide and narrow, light and dark, and on paper.
+
+The pages take turns (turns.py). A page is loaded once for these views; in which of them changes by
+the week, and on the day "every" each view is loaded anew.
 
 Needs _build/html (`make book`) and the Debian packages chromium and chromium-driver; without them
 the tests are skipped and say so.
@@ -6,6 +9,7 @@ the tests are skipped and say so.
 
 from __future__ import annotations
 
+import datetime
 import functools
 import http.server
 import json
@@ -19,12 +23,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import turns
 
 from helpers.files import ROOT
 
 SITE = ROOT / "_build" / "html"
-WIDTHS = {"wide": 1280, "narrow": 390}
+VIEWS = {
+    "wide-light": {"width": 1280, "theme": "light", "media": ""},
+    "narrow-dark": {"width": 390, "theme": "dark", "media": ""},
+    "paper": {"width": 672, "theme": "light", "media": "print"},  # 178 mm at 96 dots an inch
+}
 SECONDS_TO_SETTLE = 20.0
+PAGES_A_DAY, AXE_PAGES_A_DAY = 30, 10
 
 pytestmark = [
     pytest.mark.browser,
@@ -168,12 +178,17 @@ def address() -> Iterator[str]:
         server.shutdown()
 
 
-def open_page(driver: Any, url: str, *, width: int, theme: str) -> list[str]:
-    """Open a page at a width and in a theme; returns the addresses that the page asked for."""
+def resize(driver: Any, width: int) -> None:
+    """Give the window a width; below 600 pixels it is that of a telephone."""
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
     )
+
+
+def open_page(driver: Any, url: str, *, width: int, theme: str) -> list[str]:
+    """Open a page at a width and in a theme; returns the addresses that the page asked for."""
+    resize(driver, width)
     keep = f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}');"
     script = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": keep})
     driver.get_log("performance")  # empties both logs
@@ -184,6 +199,30 @@ def open_page(driver: Any, url: str, *, width: int, theme: str) -> list[str]:
         assert time.monotonic() < ends, "formulas or pictures did not settle"
         time.sleep(0.02)
     driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    return page_requests(driver.get_log("performance"))
+
+
+# Another theme in the open page, without the colours fading, and the next frame
+TO_THEME = """
+const [theme, done] = arguments, root = document.documentElement;
+if (!document.getElementById('unfaded')) document.head.insertAdjacentHTML('beforeend',
+    '<style id="unfaded">* { transition: none !important }</style>');
+root.dataset.theme = root.dataset.mode = theme;
+requestAnimationFrame(() => requestAnimationFrame(done));
+"""
+
+
+def show(driver: Any, url: str, view: str) -> list[str]:
+    """Show a page in a view, loaded for it or, where it is open, turned to it.
+
+    Returns the addresses that the page has asked for since it was there, or since the last view.
+    """
+    width, theme, media = VIEWS[view].values()
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": []})
+    if driver.current_url != url or turns.day() == turns.EVERY:
+        return open_page(driver, url, width=width, theme=theme)
+    resize(driver, width)
+    driver.execute_async_script(TO_THEME, theme)
     return page_requests(driver.get_log("performance"))
 
 
@@ -205,23 +244,46 @@ def foreign(requests: list[str], address: str) -> list[str]:
     return [r for part, r in parts if part.scheme not in ("data", "blob") and part.netloc != own]
 
 
-# Light on paper, light and dark with axe: below
-@pytest.mark.parametrize(("width", "theme"), [("wide", "light"), ("narrow", "dark")])
-@pytest.mark.parametrize("page", PAGES)
-def test_page(page: str, width: str, theme: str, driver: Any, address: str) -> None:
-    requests = open_page(driver, f"{address}/{page}", width=WIDTHS[width], theme=theme)
+# What would be cut off on paper: anything of the article beyond its right edge
+CUT = """
+const edge = document.querySelector('article, main').getBoundingClientRect().right + 2;
+return [...document.querySelectorAll('article *')]
+    .filter(e => !e.closest('mjx-assistive-mml, svg, .visually-hidden, .sr-only, mjx-c'))
+    .map(e => [e, e.getBoundingClientRect()])
+    .filter(([e, box]) => box.width > 1 && box.right > edge)
+    .map(([e, box]) => e)
+    .map(e => e.tagName + ' ' + e.className + ': ' + (e.innerText || '').slice(0, 60)).slice(0, 5);
+"""
 
-    assert requests, "the browser's log shows no request at all"
+
+def views_of_the_day() -> list[str]:
+    """The view in which a page is loaded this week, then that of the next; paper comes last."""
+    first, second, paper = VIEWS
+    by_day = datetime.date.fromisoformat(turns.date()).toordinal() // 7 % 2
+    return [second, first, paper] if by_day else [first, second, paper]
+
+
+@pytest.mark.in_turn(PAGES_A_DAY, by="page")
+@pytest.mark.parametrize("view", views_of_the_day())
+@pytest.mark.parametrize("page", PAGES)
+def test_page(page: str, view: str, chromium: Any, address: str) -> None:
+    driver = chromium  # as the last view left it: the fixture `driver` would lay the page out anew
+    requests = show(driver, f"{address}/{page}", view)
+
     assert not foreign(requests, address)
     errors = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
     assert not errors
-    assert driver.execute_script("return document.documentElement.dataset.theme") == theme
+    theme = driver.execute_script("return document.documentElement.dataset.theme")
+    assert theme == VIEWS[view]["theme"]
 
     pictures = driver.execute_script(PICTURES)
     assert not [picture["source"] for picture in pictures if picture["broken"]]
     assert not [picture["source"] for picture in pictures if not picture["alt"]]
     assert not driver.execute_script(FORMULAS)
-    if width == "narrow":
+    if view == "paper":
+        assert not driver.execute_script(CUT)
+        return
+    if view == "narrow-dark":
         assert not driver.execute_script(HIDDEN)
         assert not driver.execute_script(NUMBERS_IN_SIGHT)
         assert not driver.execute_script(BROKEN_NUMBERS)
@@ -231,6 +293,14 @@ def test_page(page: str, width: str, theme: str, driver: Any, address: str) -> N
 
     worst = driver.execute_script(CONTRAST)
     assert worst["ratio"] >= 3, f"{worst['text']!r} is hard to read: contrast {worst['ratio']:.1f}"
+
+
+def test_the_log_shows_what_a_page_asks_for(driver: Any, address: str) -> None:
+    requests = show(driver, f"{address}/{PAGES[0]}", "wide-light")
+    assert f"{address}/{PAGES[0]}" in requests
+    driver.execute_async_script("fetch('http://another.invalid/x').catch(arguments[0])")
+    requests = page_requests(driver.get_log("performance"))
+    assert foreign(requests, address) == ["http://another.invalid/x"]
 
 
 # Thousands of coloured words, cells of code and rows of tables are alike: a few of each kind stay
@@ -275,6 +345,7 @@ def violations(driver: Any, **options: Any) -> list[str]:
     return [f"{each['id']}: {each['nodes'][0]['html'][:120]}" for each in found]
 
 
+@pytest.mark.in_turn(AXE_PAGES_A_DAY)
 @pytest.mark.parametrize("page", PAGES)
 def test_axe_finds_nothing(page: str, driver: Any, address: str, axe: str) -> None:
     open_page(driver, f"{address}/{page}", width=1280, theme="light")
@@ -301,26 +372,6 @@ def test_a_wide_table_says_that_it_scrolls(driver: Any, address: str) -> None:
     boxes = driver.execute_script(seen)
     assert boxes and all(wide == says for wide, says in boxes)
     assert any(wide for wide, _ in boxes)
-
-
-# What would be cut off on paper: anything of the article beyond its right edge
-CUT = """
-const edge = document.querySelector('article, main').getBoundingClientRect().right + 2;
-return [...document.querySelectorAll('article *')]
-    .filter(e => !e.closest('mjx-assistive-mml, svg, .visually-hidden, .sr-only, mjx-c'))
-    .map(e => [e, e.getBoundingClientRect()])
-    .filter(([e, box]) => box.width > 1 && box.right > edge)
-    .map(([e, box]) => e)
-    .map(e => e.tagName + ' ' + e.className + ': ' + (e.innerText || '').slice(0, 60)).slice(0, 5);
-"""
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_nothing_is_cut_off_on_paper(page: str, driver: Any, address: str) -> None:
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
-    open_page(driver, f"{address}/{page}", width=672, theme="light")  # 178 mm at 96 dots an inch
-    assert not driver.execute_script(CUT)
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
 def test_search_finds_a_word(driver: Any, address: str) -> None:

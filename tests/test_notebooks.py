@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import math
 import os
@@ -51,6 +52,12 @@ def code_cells(path: Path) -> list[Any]:
 
 def prose(path: Path) -> str:
     return "\n\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+
+
+@functools.cache
+def all_quoted() -> dict[str, str]:
+    """What all notebooks quote, read once for all pages."""
+    return prose_numbers.all_quoted()
 
 
 def data_outputs(path: Path) -> list[tuple[Any, dict[str, Any]]]:
@@ -245,7 +252,7 @@ def test_quoted_numbers_are_the_measured_ones(path: Path) -> None:
 @pytest.mark.parametrize("page", prose_numbers.pages(), ids=lambda page: page.name)
 def test_numbers_on_pages_are_the_measured_ones(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert prose_numbers.problems(text, prose_numbers.all_quoted()) == []
+    assert prose_numbers.problems(text, all_quoted()) == []
 
 
 @each

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, NavigableString, Tag
 
 from helpers.files import ROOT
 from scripts import copies, prose_numbers
@@ -64,7 +64,7 @@ def article(page: str) -> Any:
 @functools.cache
 def anchors(path: Path) -> frozenset[str]:
     """Every place in a file that a link can point to."""
-    page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    page = soup(path.relative_to(SITE).with_suffix("").as_posix())
     return frozenset(str(tag["id"]) for tag in page.find_all(id=True))
 
 
@@ -183,14 +183,22 @@ def test_style_sheets_load_nothing_from_another_host() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_no_markup_is_left_unexpanded(page: str) -> None:
-    copy = BeautifulSoup(str(article(page)), "html.parser")
-    for tag in copy.find_all(["pre", "code", "script", "style"]):
-        tag.decompose()
-    for tag in copy.select(".math"):  # TeX between its delimiters, which MathJax sets
-        tag.decompose()
-    found = LEFTOVERS.search(copy.get_text("\n"))
-    assert found is None, f"{found.group(0)!r} in {copy.get_text()[:80]!r}"  # type: ignore[union-attr]
-    assert not copy.select(".problematic, .system-message")
+    text = "\n".join(prose(article(page)))
+    found = LEFTOVERS.search(text)
+    assert found is None, f"{found.group(0)!r} in {text[:80]!r}"  # type: ignore[union-attr]
+    assert not article(page).select(".problematic, .system-message")
+
+
+def prose(tag: Any) -> Iterator[str]:
+    """The pieces of text in a tag, without code and formulas."""
+    for part in tag.children:
+        if type(part) is NavigableString:
+            yield str(part)
+        # of formulas, TeX stands between its delimiters, which MathJax sets
+        elif isinstance(part, Tag) and not (
+            part.name in ("pre", "code", "script", "style") or "math" in part.get("class", [])
+        ):
+            yield from prose(part)
 
 
 @pytest.mark.parametrize("page", PAGES)

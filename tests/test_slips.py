@@ -1,15 +1,14 @@
-"""Slips: every catalogue is in order; two slips a notebook, drawn by the date, are noticed.
+"""Slips: every catalogue is in order; of five notebooks a day (turns.py), two slips are noticed.
 
-All slips are planted by `make slips`, and once a week. GENBOOK_SLIPS_DAY=2026-11-30 draws those of
-another day.
+All slips of all notebooks are planted by `make slips`, and once a week.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
+import turns
 from conftest import RunPython
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebooks_under_test import IDS, NOTEBOOKS, read
@@ -20,7 +19,7 @@ from scripts.site_pages import slips as slips_page
 from scripts.slip_catalogue import Slip
 
 FEWEST_SLIPS, FEWEST_KINDS = 8, 4
-DRAWN = 2
+NOTEBOOKS_A_DAY, DRAWN = 5, 2
 
 WITH_SLIPS = slip_catalogue.notebooks_with_slips()
 
@@ -52,11 +51,11 @@ def test_no_catalogue_without_a_notebook() -> None:
     assert {path.stem for path in slip_catalogue.FOLDER.glob("*.toml")} <= set(IDS)
 
 
+@pytest.mark.in_turn(NOTEBOOKS_A_DAY)
 @pytest.mark.parametrize("path", WITH_SLIPS, ids=lambda path: path.stem)
 def test_slips_of_the_day_are_noticed(path: Path, run_python: RunPython) -> None:
     names = [slip.name for slip in slip_catalogue.read(slip_catalogue.path_of(path))]
-    day = os.environ.get("GENBOOK_SLIPS_DAY")
-    drawn = slip_catalogue.drawn(names, DRAWN, path.stem, day)
+    drawn = slip_catalogue.drawn(names, DRAWN, path.stem, turns.date())
     print(f"{path.stem}: planted {' and '.join(drawn)}")
     only = [argument for name in drawn for argument in ("--only", name)]
     # That the notebook passes without them is nbval's to see, and that of `make slips`

@@ -1,27 +1,26 @@
-"""The budget tiny: a notebook, drawn by the date, takes every branch of a full run.
+"""The budget tiny: a notebook takes every branch of a full run, another one tomorrow (turns.py).
 
-All notebooks run with `make tiny`, and once a week. GENBOOK_TINY_DAY=2026-11-30 draws that of
-another day.
+All notebooks run with `make tiny`, and once a week.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+import turns
 from conftest import RunPython
 from nbformat.v4 import new_code_cell, new_notebook
 from notebooks_under_test import NOTEBOOKS
 
 from helpers import training
 from helpers.files import BookError, write_json
-from scripts import slip_catalogue, tiny
+from scripts import tiny
 
-DRAWN = slip_catalogue.drawn(NOTEBOOKS, 1, "tiny", os.environ.get("GENBOOK_TINY_DAY"))
+DRAWN = turns.of_today(NOTEBOOKS, 1, "tests/test_tiny.py::test_the_notebook_of_the_day")
 
 
 @pytest.mark.parametrize("path", DRAWN, ids=lambda path: path.stem)
