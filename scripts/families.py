@@ -99,18 +99,6 @@ def pixelcnn_mixture(cells: SimpleNamespace) -> Family:
     return Family("pixelcnn_mixture/mixture_28", cells.large.count_params(), draw)
 
 
-def glow(cells: SimpleNamespace) -> Family:
-    from helpers import weights
-
-    weights.restore(cells.flow, "glow/flow")
-
-    def draw(n: int) -> np.ndarray:
-        levels = cells.as_levels(cells.decode(cells.flow, cells.draw_noise(n, 0)))
-        return np.asarray(levels / np.float32(255))
-
-    return Family("glow/flow", cells.flow.count_params(), draw)
-
-
 def ebm(cells: SimpleNamespace) -> Family:
     from helpers import weights
 
@@ -160,7 +148,6 @@ GENERATORS: dict[str, Callable[[SimpleNamespace], Family]] = {
     "vae": vae,
     "dcgan": dcgan,
     "pixelcnn_mixture": pixelcnn_mixture,
-    "glow": glow,
     "ebm": ebm,
     "ddm": ddm,
 }

@@ -213,6 +213,16 @@ def realnvp(cells: SimpleNamespace) -> dict[str, Steps]:
     return {"eight": Steps(cells.flows["eight"], cells.train_batches, drawn)}
 
 
+def ffjord(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(flow: Any) -> Callable[[int], Any]:
+        noise = np.random.default_rng(0).standard_normal((64, 2), dtype="float32")
+        return lambda n: flow.inverse(noise[:n])
+
+    return {
+        name: Steps(flow, cells.train_batches, drawn(flow)) for name, flow in cells.flows.items()
+    }
+
+
 def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
     def drawn(
         network: Any, sampler: dict[str, Any], shape: tuple[int, ...]
@@ -299,6 +309,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "pixelcnn_mixture": pixelcnn_mixture,
     "lstm": lstm,
     "realnvp": realnvp,
+    "ffjord": ffjord,
     "ebm": ebm,
     "ddm_line": ddm_line,
     "ddm": ddm,

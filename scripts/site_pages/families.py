@@ -33,9 +33,7 @@ FAMILIES = (
 
 # Who needs how many bits for the same test pictures: notebook, metric of its record, what it is.
 BITS = (
-    ("*Gaussian of all pixels*", "glow", "gaussian_bits_per_dim", "at most, noise added"),
     ("*table of three neighbours*", "pixelcnn_mixture", "tables_28.median_bits_per_dim", "exact"),
-    ("flow: Glow", "glow", "test_bits_per_dim", "at most, noise added"),
     ("PixelCNN", "pixelcnn_mixture", "mixture_28.test_bits_per_dim", "exact"),
 )
 

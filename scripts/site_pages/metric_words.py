@@ -134,6 +134,11 @@ METRIC_WORDS = {
     "wrong_sign_nll_nats": "what a loss with a wrong sign calls likelihood, nats (a mistake)",
     "wrong_sign_mass": "what its “density” integrates to (a mistake)",
     "wrong_sign_error": "its largest difference from autodiff's log-determinant (a mistake)",
+    "inverse_typical": "error of the way to noise and back that all but the rarest stay below",
+    "estimate_scatter": "root mean square error of a log-density by one estimated trace, nats",
+    "estimate_costs_nats": "negative log-likelihood above that of training with exact traces",
+    "own_nll_nats": "what the solver's steps in training call likelihood, nats",
+    "fine_nll_nats": "negative log-likelihood with fine steps on the same points, nats",
     # chapter 7
     "white_share": "share of pixels above 239 of 255",
     "floor_white_share": "share of pixels above 239 of 255, real pictures (the goal)",
