@@ -28,8 +28,9 @@ from scripts import notebook_files  # noqa: E402
 
 CONTEXT = ("imports", "settings", "model")
 """Tags of the cells that lead up to a built and compiled model."""
-FEW = 8
-"""Whether a step works, these many pictures show as well as a batch of 256."""
+FEW = 24
+"""Whether a step works, these many pictures show as well as a batch of 256. (A batch for several
+updates of a critic is cut into three equal parts.)"""
 HEADING = "notebook: "
 """Begins the line above what is printed of a notebook."""
 
