@@ -37,11 +37,15 @@ HEADING = "notebook: "
 
 @dataclass(frozen=True)
 class Steps:
-    """A model (built, compiled), its batches, and sample(n): n samples or answers, [n, ...]."""
+    """A model (built, compiled), its batches, and sample(n): n samples or answers, [n, ...].
+
+    whole: its training step draws noise for a whole batch, whatever it is given.
+    """
 
     model: Any
     batches: Any
     sample: Callable[[int], Any]
+    whole: bool = False
 
     def train(self, index: int = 0, few: bool = False) -> dict[str, float]:
         """One optimiser step on a batch; returns the logs. few: of pictures, on the first FEW."""
@@ -49,7 +53,7 @@ class Steps:
 
         batch = self.batches[index % len(self.batches)]
         parts = batch if isinstance(batch, tuple) else (batch,)
-        if few and np.ndim(parts[0]) == 4:  # [batch, height, width, channels]
+        if few and not self.whole and np.ndim(parts[0]) == 4:  # [batch, height, width, channels]
             parts = keras.tree.map_structure(lambda part: part[:FEW], parts)
         # PyTorch's train_on_batch leaves NumPy arrays as they are, unlike fit
         parts = keras.tree.map_structure(keras.ops.convert_to_tensor, parts)
@@ -150,7 +154,7 @@ def wgan_faces(cells: SimpleNamespace) -> dict[str, Steps]:
         noise = np.random.default_rng(0).normal(size=(n, cells.LATENT)).astype("float32")
         return cells.faces.generator(noise)
 
-    return {"faces": Steps(cells.faces, cells.face_batches, drawn)}
+    return {"faces": Steps(cells.faces, cells.face_batches, drawn, whole=True)}
 
 
 def cgan(cells: SimpleNamespace) -> dict[str, Steps]:
