@@ -11,7 +11,7 @@ NB ?=
 ONLY ?=
 
 .PHONY: help book site serve lab test test-all units nbval torch-of-the-day check arithmetics torch train \
-  execute student bench families slips steps tiny pdf nbgrader lint lock clean
+  train-all execute student bench families slips steps tiny pdf nbgrader lint lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -75,6 +75,11 @@ train bench families: export OMP_NUM_THREADS ?= 2
 
 train: .venv/installed  ## full run of NB=notebooks/... [BUDGET=cpu DATASET=... SEED=0]; releases weights, results
 	$(BIN)/python scripts/execute.py --budget $(BUDGET) --dataset "$(DATASET)" --seed $(SEED) $(NB)
+
+ENGINE ?= local
+
+train-all: .venv/installed  ## full runs of what is out of date [NB=... ENGINE=local or tcp://... DRY=1]
+	$(BIN)/python scripts/train_all.py --engine "$(ENGINE)" $(if $(DRY),--dry-run) $(NB)
 
 execute: .venv/installed  ## run notebooks [NB=...] under quick and write them normalised
 	$(BIN)/python scripts/execute.py $(NB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import os
 import platform
@@ -211,6 +212,8 @@ class Record:
             "versions": versions(),
             "weights_sha256": weights.checksums(list(weight_names)),
             "date": datetime.date.today().isoformat(),
+            # What scripts/out_of_date.py compares; known only when a script starts the run
+            "depends_on": json.loads(os.environ.get("GENBOOK_DEPENDS_ON", "null")),
         }
         path = (DATA if is_release() else cache_folder()) / "results" / f"{self.notebook}.json"
         runs = read_json(path)["runs"] if path.exists() else []

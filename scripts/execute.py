@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import json
 import os
 import sys
 import time
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from helpers.files import DATA, atomic_path, read_json, write_json  # noqa: E402
-from scripts import prose_numbers  # noqa: E402
+from scripts import out_of_date, prose_numbers  # noqa: E402
 from scripts.notebook_files import ONE_THREAD, all_notebooks, read, tags, write  # noqa: E402
 
 LARGE_PICTURE = 60_000
@@ -170,6 +171,8 @@ def main() -> int:
     for path in options.notebooks or all_notebooks():
         copy = ROOT / "_build/train" / f"{path.stem}-{options.dataset}-{options.seed}.ipynb"
         print(f"== {path} ({options.budget})", flush=True)
+        if full:  # goes into the record, so that it is known when the run is out of date
+            os.environ["GENBOOK_DEPENDS_ON"] = json.dumps(out_of_date.depends_on(path))
         try:
             seconds = execute(path, copy if full else path)
         except CellExecutionError as error:
