@@ -57,6 +57,7 @@ def record_run(
 
 
 def test_a_full_run_writes_everything(monkeypatch: pytest.MonkeyPatch, book: Path) -> None:
+    monkeypatch.setenv("GENBOOK_DEPENDS_ON", '{"code": "0123"}')
     record_run(monkeypatch, 0.123456789)
     content = read_json(book / "results" / "toy.json")
     assert content["notebook"] == "toy"
@@ -70,7 +71,7 @@ def test_a_full_run_writes_everything(monkeypatch: pytest.MonkeyPatch, book: Pat
             "plain_score": {"value": 0.123457, "n": 10},
         },
         "parameters": {"net": 1234}, "updates": {"net": 50}, "seconds": 90.0,
-        "weights_sha256": {},
+        "weights_sha256": {}, "depends_on": {"code": "0123"},
     }  # fmt: skip
     assert {key: run[key] for key in expected} == expected
     assert set(run) - set(expected) == {"backend", "hardware", "versions", "date"}
