@@ -99,6 +99,18 @@ def pixelcnn_mixture(cells: SimpleNamespace) -> Family:
     return Family("pixelcnn_mixture/mixture_28", cells.large.count_params(), draw)
 
 
+def glow(cells: SimpleNamespace) -> Family:
+    from helpers import weights
+
+    weights.restore(cells.flow, "glow/flow")
+
+    def draw(n: int) -> np.ndarray:
+        drawn = cells.decode(cells.flow, cells.draw_noise(n, 0))
+        return np.asarray(cells.as_levels(drawn) / 255, np.float32)
+
+    return Family("glow/flow", cells.flow.count_params(), draw)
+
+
 def ebm(cells: SimpleNamespace) -> Family:
     from helpers import weights
 
@@ -148,6 +160,7 @@ GENERATORS: dict[str, Callable[[SimpleNamespace], Family]] = {
     "vae": vae,
     "dcgan": dcgan,
     "pixelcnn_mixture": pixelcnn_mixture,
+    "glow": glow,
     "ebm": ebm,
     "ddm": ddm,
 }

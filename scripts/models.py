@@ -218,6 +218,13 @@ def realnvp(cells: SimpleNamespace) -> dict[str, Steps]:
     return {"eight": Steps(cells.flows["eight"], cells.train_batches, drawn)}
 
 
+def glow(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(n: int) -> Any:
+        return cells.decode(cells.flow, cells.draw_noise(n, 0))
+
+    return {"flow": Steps(cells.flow, cells.train_batches, drawn)}
+
+
 def ffjord(cells: SimpleNamespace) -> dict[str, Steps]:
     def drawn(flow: Any) -> Callable[[int], Any]:
         noise = np.random.default_rng(0).standard_normal((64, 2), dtype="float32")
@@ -314,6 +321,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "pixelcnn_mixture": pixelcnn_mixture,
     "lstm": lstm,
     "realnvp": realnvp,
+    "glow": glow,
     "ffjord": ffjord,
     "ebm": ebm,
     "ddm_line": ddm_line,
