@@ -136,7 +136,6 @@ METRIC_WORDS = {
     "wrong_sign_error": "its largest difference from autodiff's log-determinant (a mistake)",
     "gaussian_bits_per_dim": "bits per dimension of one Gaussian with full covariance (a baseline)",
     "independent_bits_per_dim": "bits per dimension of independent Gaussians (a baseline)",
-    "histogram_bits_per_dim": "bits per dimension of a histogram for each pixel (a baseline)",
     "neighbour_bits_per_dim": "bits per dimension of counts, given three neighbours (a baseline)",
     "digits_bits_per_dim": "bits per dimension of digits, which the flow has never seen",
     "black_bits_per_dim": "bits per dimension of a picture that is all black",
