@@ -8,7 +8,7 @@ usage: out_of_date.py              a line for each run that has to be repeated, 
 A run depends on four things, and each has a fingerprint in its record: *code*, the cells tagged
 imports, model and training; *settings*, those tagged settings; *data*, the embedded data sets that
 the code names; *weights*, the released weights of other notebooks that it loads. Comments, layout
-and text may change. `helpers` and installed packages are not looked at, and neither are cells that
+and prose may change. `helpers` and installed packages are not looked at, and neither are cells that
 only measure or draw: nbval notices when these disagree with the record.
 """
 
@@ -108,8 +108,19 @@ def accept(path: Path) -> None:
 
 
 def _fingerprint(cells: list[str]) -> str:
-    """Twelve digits for what cells do: comments, layout and bare texts do not count."""
-    return of_text("\n".join(ast.dump(ast.parse(cell)) for cell in cells))
+    """Twelve digits for what cells do: comments and layout do not count."""
+    return of_text("\n".join(_structure(ast.parse(cell)) for cell in cells))
+
+
+def _structure(node: Any) -> str:
+    """The syntax tree without empty fields, of which newer versions of Python have more."""
+    if isinstance(node, list):
+        return "[" + ", ".join(map(_structure, node)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, [])]
+    inner = ", ".join(f"{name}={_structure(value)}" for name, value in fields)
+    return f"{type(node).__name__}({inner})"
 
 
 def _texts(cells: list[str]) -> set[str]:
