@@ -222,7 +222,7 @@ def connect(engine: str) -> Client:
             raise SystemExit(f"No scheduler answers at {engine}: {error}") from None
     workers = max(1, (os.cpu_count() or 1) // CORES_OF_A_RUN)
     cluster = LocalCluster(
-        n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None
+        n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=":0"
     )
     return Client(cluster)
 
