@@ -463,6 +463,61 @@ def looking_back() -> Any:
     return figure
 
 
+def top_view(axis: Any, place: tuple[float, float, float], colour: str, dreamt: bool) -> None:
+    """A car on a bent road, seen from above, at (left, low, side); a dreamt one has no edge."""
+    left, low, side = place
+    row, column = np.mgrid[0:60, 0:60] / 60
+    middle = 0.5 + 0.3 * np.sin(3.0 * (1 - row)) * (1 - row)  # the road bends to the right ahead
+    away = np.abs(column - middle)
+    road = 1 / (1 + np.exp((away - 0.16) * (25 if dreamt else 200)))
+    picture = np.stack([0.55 + 0.1 * road, 0.82 - 0.17 * road, 0.55 + 0.1 * road], axis=-1)
+    extent = (left, left + side, low, low + side)
+    axis.imshow(picture, extent=extent, zorder=2)
+    car = Rectangle((left + 0.44 * side, low + 0.1 * side), 0.12 * side, 0.2 * side, zorder=3,
+                    facecolor=ORANGE, alpha=0.6 if dreamt else 1)  # fmt: skip
+    axis.add_patch(car)
+    axis.add_patch(Rectangle((left, low), side, side, fill=False, edgecolor=colour, zorder=4,
+                             linestyle="--" if dreamt else "-", linewidth=1.5))  # fmt: skip
+
+
+def labelled(axis: Any, x: float, y: float, words: str, colour: str) -> None:
+    """A box of 3.2 by 1.3 around (x, y)."""
+    axis.add_patch(
+        Rectangle((x - 1.6, y - 0.65), 3.2, 1.3, facecolor="white", edgecolor=colour, zorder=3)
+    )
+    axis.text(x, y, words, ha="center", va="center", fontsize=12, color=colour, zorder=4)
+
+
+def awake_and_asleep() -> Any:
+    """The loop of a driver through the game, and through its own memory."""
+    figure, axis = sheet(19.0, 8.0)
+    for left, dreamt in [(0.2, False), (10.3, True)]:
+        top_view(axis, (left, 4.1, 3.0), GREY if dreamt else "black", dreamt)
+        labelled(axis, left + 6.4, 5.6, "memory" if dreamt else "eye", GREEN if dreamt else BLUE)
+        labelled(axis, left + 6.4, 2.5, "controller", ORANGE)
+        start, end = (left + 3.1, 5.6), (left + 4.75, 5.6)
+        pointer(axis, *((end, start) if dreamt else (start, end)))
+        pointer(axis, (left + 6.4, 4.9), (left + 6.4, 3.2))
+        words = "next code,\nas it might be" if dreamt else "code"
+        axis.text(left + 6.6, 4.05, words, ha="left", va="center", fontsize=11, color=GREY)
+        bend = {"connectionstyle": "arc3,rad=-0.35"}
+        if dreamt:
+            pointer(axis, (left + 4.75, 2.5), (left + 4.75, 5.2), **bend)
+            axis.text(left + 2.9, 3.4, "action", ha="center", va="center", fontsize=11, color=GREY)
+        else:
+            pointer(axis, (left + 4.75, 2.5), (left + 1.5, 4.0), **bend)
+            axis.text(left + 1.3, 2.6, "action", ha="center", va="center", fontsize=11, color=GREY)
+        axis.text(left, 7.25, "asleep: the dream" if dreamt else "awake: the game",
+                  ha="left", va="bottom", fontsize=13)  # fmt: skip
+    axis.axvline(9.75, 0.05, 0.95, color="#c4ccd2", linewidth=1)
+    axis.text(0.3, 0.75, "the memory reads along\nand learns what comes next", fontsize=11,
+              color=GREEN, va="center")  # fmt: skip
+    axis.text(10.4, 0.75, "the eye's other half\ncan draw the dream", fontsize=11, color=BLUE,
+              va="center")  # fmt: skip
+    axis.set(xlim=(0, 19.0), ylim=(0, 8.0))
+    return figure
+
+
 CHAPTERS = {  # number: (name, column, row, the chapters that it builds on)
     1: ("Generative\nmodelling", 1.0, 0, ()),
     2: ("Deep\nlearning", 3.0, 0, (1,)),
@@ -522,6 +577,7 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "notebooks/07_energy/opener.svg": landscape,
     "notebooks/08_diffusion/opener.svg": noising,
     "notebooks/09_transformers/opener.svg": looking_back,
+    "notebooks/12_world_models/opener.svg": awake_and_asleep,
 }
 
 

@@ -335,6 +335,7 @@ WITHOUT_STEPS: dict[str, str] = {
     "gan_measures": "it trains nothing; its generator is that of dcgan",
     "ngrams": "it counts, in NumPy alone",
     "convolutions": "it computes with NumPy; its one layer has nine weights",
+    "rollouts": "it drives, and trains nothing",
     "resampling": "it trains nothing; its layers are compared with those of Keras",
 }
 """Notebooks that train no Keras model, with the reason."""

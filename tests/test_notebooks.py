@@ -309,12 +309,17 @@ def weight_files() -> list[Path]:
     return sorted((DATA / "weights").rglob("*.weights.h5"))
 
 
-def test_released_weights_are_small() -> None:
-    sizes = {str(path): path.stat().st_size for path in weight_files()}
+def artefact_files() -> list[Path]:
+    return sorted((DATA / "artefacts").rglob("*.npz"))
+
+
+def test_released_weights_and_artefacts_are_small() -> None:
+    files = [*weight_files(), *artefact_files()]
+    sizes = {str(path): path.stat().st_size for path in files}
     assert {name: size for name, size in sizes.items() if size > weights.LARGEST_FILE} == {}
     assert sum(sizes.values()) <= ALL_WEIGHTS
     of_notebook = Counter[str]()
-    for path in weight_files():
+    for path in files:
         of_notebook[path.parent.name] += path.stat().st_size
     for name, size in of_notebook.items():
         assert size <= LARGER_WEIGHTS.get(name, NOTEBOOK_WEIGHTS), name

@@ -177,6 +177,24 @@ METRIC_WORDS = {
     "write_seconds": "seconds to write texts of 256 characters",
     "update_ratio": "updates of the LSTM in the time of one of the GPT",
     "update_ms": "milliseconds per update of 2,048 characters",
+    # chapter 12
+    "score_mean": "mean score on 20 test tracks (higher is better)",
+    "score_sd": "standard deviation of the score over the test tracks",
+    "tracks_above_800": "test tracks, of 20, with a score above 800",
+    "tracks_below_300": "test tracks, of 20, with a score below 300",
+    "road_share": "share of frames with the car on the road",
+    "frames_a_second_one": "simulated frames a second in one process",
+    "frames_a_second_two": "simulated frames a second in two processes",
+    "process_speedup": "frames a second in two processes relative to one (at best 2)",
+    "road_agreement": "pictures whose reconstruction agrees on the road (higher is better)",
+    "pca_road_agreement": "the same for PCA with as many numbers (a comparison)",
+    "majority_agreement": "the same for always giving the more frequent answer (the baseline)",
+    "offset_explained": "variance of the road's offset that the code explains (higher is better)",
+    "pca_offset_explained": "the same for PCA with as many numbers (the baseline)",
+    "rounding_nats": "what rounding the codes costs, nats per picture",
+    "rounding_mse_share": "what rounding the codes adds to the squared error, relative",
+    "reward_explained": "variance of the rewards that is foreseen (higher is better)",
+    "step_reward": "mean reward of a step",
 }
 
 
