@@ -188,6 +188,42 @@ def diagram(
     return figure
 
 
+def piano_roll(
+    axes: Any,
+    voices: Sequence[Sequence[tuple[int, int, int]]],
+    *,
+    labels: Sequence[str] = (),
+    bar: int = 0,
+    pickup: int = 0,
+    ticks_per_quarter: int = 1,
+) -> None:
+    """Draw notes as bars: time in quarters to the right, pitch upwards, a colour for each voice.
+
+    voices: for each voice its notes (start, end, MIDI pitch) in ticks, as `Score.notes` gives them.
+    A gap at the end of each bar keeps repeated notes apart from held ones. labels: names of voices
+    for a legend. bar, pickup: ticks of a bar and of the upbeat, for lines at the bar lines.
+    """
+    if labels and len(labels) != len(voices):
+        raise BookError(f"{len(voices)} voices do not go with {len(labels)} labels.")
+    if not any(len(voice) for voice in voices) or ticks_per_quarter < 1:
+        raise BookError("A piano roll needs a note, and one tick to a quarter or more.")
+    last = max(end for voice in voices for _, end, _ in voice)
+    gap = 0.08 * ticks_per_quarter  # of time that a bar leaves free, at most half of a short note
+    for number, voice in enumerate(voices):
+        starts, ends, pitches = np.array(voice, float).reshape(-1, 3).T
+        widths = np.maximum(ends - starts - gap, (ends - starts) / 2)
+        axes.barh(
+            pitches, widths / ticks_per_quarter, left=starts / ticks_per_quarter, height=0.8,
+            color=COLOURS[number % len(COLOURS)], label=labels[number] if labels else None,
+        )  # fmt: skip
+    if bar:
+        for line in range(pickup or bar, last, bar):
+            axes.axvline(line / ticks_per_quarter, color="#BBBBBB", linewidth=0.8, zorder=0)
+    axes.set(xlabel="quarters", ylabel="pitch (60 is middle C)", xlim=(0, last / ticks_per_quarter))
+    if labels:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
 def _rgb(colour: str) -> tuple[float, float, float]:
     from matplotlib.colors import to_rgb
 

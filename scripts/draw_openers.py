@@ -463,6 +463,47 @@ def looking_back() -> Any:
     return figure
 
 
+def melody() -> Any:
+    """A melody as bars and as two rows of codes; what comes next is guessed in two steps."""
+    figure, axis = sheet(15.2, 9.6)
+    notes = [(67, 2), (69, 1), (71, 2), (74, 1), (67, 2), (69, 1), (71, 2)]  # pitch, eighths
+    left, time, unit = 1.9, 0.0, 0.98
+    ends = []
+    for number, (pitch, length) in enumerate(notes):
+        start, height = left + unit * time, 5.1 + 0.3 * (pitch - 67)
+        face = BLUE if number < 3 else "#9cc7e2"  # the figure that comes back
+        axis.add_patch(Rectangle((start + 0.05, height), unit * length - 0.1, 0.42, zorder=3,
+                                 facecolor=face, edgecolor=BLUE))  # fmt: skip
+        for low, word in ((2.6, str(pitch)), (1.3, str(length))):
+            axis.add_patch(Rectangle((start + 0.05, low), unit * length - 0.1, 0.9, zorder=3,
+                                     facecolor="#d9ebf6", edgecolor=BLUE))  # fmt: skip
+            axis.text(start + unit * length / 2, low + 0.43, word, ha="center", va="center",
+                      fontsize=13, zorder=4)  # fmt: skip
+        time += length
+        ends.append((start + unit * length / 2, height))
+    start = left + unit * time
+    for low, colour in ((2.6, ORANGE), (1.3, GREEN)):
+        axis.add_patch(Rectangle((start + 0.15, low), 1.0, 0.9, zorder=3, facecolor="white",
+                                 edgecolor=colour, linewidth=1.6))  # fmt: skip
+        axis.text(start + 0.65, low + 0.43, "?", ha="center", va="center", fontsize=14,
+                  color=colour, zorder=4)  # fmt: skip
+    axis.add_patch(Rectangle((start + 0.15, 7.2), 1.0, 0.42, fill=False, edgecolor=ORANGE,
+                             linestyle="--"))  # fmt: skip
+    pointer(axis, (start + 0.65, 2.6), (start + 0.65, 2.22), GREEN)
+    for place, weight in ((3, 2.6), (2, 1.2), (1, 0.8)):
+        pointer(axis, (start + 0.3, 7.7), (ends[place][0], ends[place][1] + 0.5), ORANGE,
+                linewidth=weight, connectionstyle="arc3,rad=0.25", zorder=2)  # fmt: skip
+    for low, word in ((5.7, "melody"), (2.9, "pitch"), (1.6, "length")):
+        axis.text(1.6, low + 0.1, word, ha="right", va="center", fontsize=13, color=GREY)
+    axis.text(start + 0.65, 4.3, "guessed\nfirst", ha="center", va="center", fontsize=12,
+              color=ORANGE)  # fmt: skip
+    axis.text(start + 0.65, 0.75, "guessed second,\nknowing the pitch", ha="center", va="center",
+              fontsize=12, color=GREEN)  # fmt: skip
+    axis.text(left + 1.2 * unit, 9.2, "the same three notes came before, and then this one",
+              ha="left", va="center", fontsize=12, color=ORANGE)  # fmt: skip
+    return figure
+
+
 def top_view(axis: Any, place: tuple[float, float, float], colour: str, dreamt: bool) -> None:
     """A car on a bent road, seen from above, at (left, low, side); a dreamt one has no edge."""
     left, low, side = place
@@ -577,6 +618,7 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "notebooks/07_energy/opener.svg": landscape,
     "notebooks/08_diffusion/opener.svg": noising,
     "notebooks/09_transformers/opener.svg": looking_back,
+    "notebooks/11_music/opener.svg": melody,
     "notebooks/12_world_models/opener.svg": awake_and_asleep,
 }
 

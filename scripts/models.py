@@ -281,6 +281,14 @@ def gpt(cells: SimpleNamespace) -> dict[str, Steps]:
     return {"gpt": Steps(cells.network, cells.windows, written)}
 
 
+def music_transformer(cells: SimpleNamespace) -> dict[str, Steps]:
+    def written(n: int) -> Any:
+        return np.stack(cells.write([("G major", "6/8")] * n, 0, longest=3))
+
+    # its inputs are codes and next pitches, no pictures of which a few would do
+    return {"transformer": Steps(cells.network, cells.windows, written, whole=True)}
+
+
 def attention(cells: SimpleNamespace) -> dict[str, Steps]:
     def answers(network: Any) -> Callable[[int], Any]:
         return lambda n: network(cells.draw_texts(np.random.default_rng(0), n)[0])
@@ -306,6 +314,14 @@ def lstm(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def world_vae(cells: SimpleNamespace) -> dict[str, Steps]:
+    def decoded(n: int) -> Any:
+        codes = np.random.default_rng(0).normal(size=(n, cells.CODE)).astype("float32")
+        return cells.vae.decoder(codes)
+
+    return {"vae": Steps(cells.vae, cells.frame_batches, decoded)}
+
+
 MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "mlp": mlp,
     "cnn": cnn,
@@ -328,6 +344,8 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "ddm": ddm,
     "attention": attention,
     "gpt": gpt,
+    "music_transformer": music_transformer,
+    "world_vae": world_vae,
 }
 
 WITHOUT_STEPS: dict[str, str] = {

@@ -94,6 +94,9 @@ def test_tunes() -> None:
         sounding = pitches[pitches > 0]
         assert len(sounding) >= 16 and sounding.min() >= 48 and sounding.max() <= 96
         assert re.fullmatch(r"\d+/\d+", tune.meter) and tune.title and tune.book
+        beats, unit = map(int, tune.meter.split("/"))
+        assert 0 <= tune.pickup < beats * 96 // unit
+    assert 0.5 < np.mean([tune.pickup > 0 for tune in both]) < 0.95
     assert {tune.book for tune in tunes.test} == {tune.book for tune in tunes.train}
 
 
@@ -124,6 +127,7 @@ def test_a_tune_that_everybody_can_check() -> None:
     tunes = datasets.load_tunes(verbose=False)
     (found,) = [tune for tune in tunes.train + tunes.test if tune.title == "Fare You Well"]
     assert (found.meter, found.key, tunes.ticks_per_quarter) == ("2/4", "D major", 24)
+    assert found.pickup == 12
     # in ABC, with sixteenths as the unit, of 6 ticks: f-g | a3-b g3-a | f4 e3-d
     assert found.notes[:9].tolist() == [
         [78, 6], [79, 6],
@@ -152,6 +156,19 @@ def test_chorales() -> None:
         assert (np.diff(np.nanmean(means, axis=0)) < 0).all()  # soprano to bass
         assert 0 <= piece.pickup < 48 and piece.key.split()[1] in ("major", "minor")
     assert len({piece.title for piece in both}) == len(both)
+
+
+def test_no_test_chorale_has_the_melody_of_a_training_chorale() -> None:
+    """By the steps of the soprano from beat to beat, which see through ornaments and keys."""
+    chorales = datasets.load_chorales(verbose=False)
+
+    def runs(piece: datasets.Chorale) -> set[tuple[int, ...]]:
+        steps = np.diff(piece.pitches[piece.pickup % 4 :: 4, 0].astype(int)).tolist()
+        moves = [step for step in steps if step]
+        return {tuple(moves[at : at + 14]) for at in range(len(moves) - 13)}
+
+    seen = set().union(*map(runs, chorales.train))
+    assert not [piece.title for piece in chorales.test if runs(piece) & seen]
 
 
 def test_a_chorale_that_everybody_can_check() -> None:

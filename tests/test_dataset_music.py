@@ -25,6 +25,7 @@ from helpers.datasets import (
     DatasetUnavailable,
     midi,
     music,
+    own_music,
 )
 from helpers.files import BookError, cache_folder
 
@@ -262,3 +263,124 @@ def test_cello_suites() -> None:
     (folder / "cs00.mid").write_bytes(b"no music")
     with pytest.raises(BookError, match=r"cs00\.mid .* damaged"):
         datasets.load_tunes("cello_suites")
+
+
+# ------------------------------------------------------- the reader's own files
+
+
+def melody(seed: int, length: int = 40) -> list[tuple[int, int, int]]:
+    """Quarters of random pitches."""
+    pitches = np.random.default_rng(seed).integers(55, 80, length).tolist()
+    return [(96 * place, 96 * (place + 1), pitch) for place, pitch in enumerate(pitches)]
+
+
+def moved(notes: list[tuple[int, int, int]], semitones: int) -> list[tuple[int, int, int]]:
+    return [(start, end, pitch + semitones) for start, end, pitch in notes]
+
+
+def test_a_folder_of_the_readers_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Damaged files are counted, a transposed repeat goes, a version stays with its original."""
+    (tmp_path / "more").mkdir()
+    for number in range(30):
+        midi_file(tmp_path / "more" / f"tune {number:02d}.mid", melody(number))
+    midi_file(tmp_path / "again.mid", moved(melody(9), 3))  # all of it, in another key
+    version = melody(9)[:30] + moved(melody(77), 0)[30:]
+    midi_file(tmp_path / "version.midi", moved(version, -2))
+    (tmp_path / "broken.mid").write_bytes(b"no music")
+    (tmp_path / "silent.mid").write_bytes(midi_bytes(END))
+    (tmp_path / "notes.txt").write_text("no MIDI file")
+    (tmp_path / "._a.mid").write_bytes(b"what macOS writes")
+    tunes = datasets.load_tunes(f"folder:{tmp_path}")
+    line = capsys.readouterr().out
+    assert "32 of 34 MIDI files of the reader's own, 2 skipped (first: broken.mid" in line
+    assert "1 repeated" in line and line.count("\n") == 1
+    assert len(tunes.train) + len(tunes.test) == 31 and len(tunes.test) in (3, 4)
+    sides = {tune.title: side for side, part in enumerate((tunes.train, tunes.test))
+             for tune in part}  # fmt: skip
+    original = "tune 09" if "tune 09" in sides else "again"
+    assert sides["version"] == sides[original], "versions of a tune are on one side"
+    assert ("again" in sides) != ("tune 09" in sides)
+    assert tunes.ticks_per_quarter == 24 and tunes.train[0].pickup == 0
+
+
+def test_versions_are_never_split(tmp_path: Path) -> None:
+    """Thirty tunes, each in two keys with another ending: no pair is on two sides."""
+    for number in range(30):
+        one = melody(number)
+        midi_file(tmp_path / f"{number:02d}.mid", one)
+        midi_file(tmp_path / f"{99 - number}.mid", moved(one[:25], 4) + one[25:])
+    tunes = datasets.load_tunes(f"folder:{tmp_path}", verbose=False)
+    test = {int(tune.title) for tune in tunes.test}
+    assert len(test) == 6 and all((99 - number) in test for number in test)
+    (tmp_path / "one").mkdir()
+    for number in range(3):
+        midi_file(tmp_path / "one" / f"{number}.mid", moved(melody(1)[: 30 + number], number))
+    with pytest.raises(BookError, match="versions of one") as error:
+        datasets.load_tunes(f"folder:{tmp_path / 'one'}")
+    assert is_one_sentence(error)
+
+
+def test_one_file_of_the_readers_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = midi_file(tmp_path / "a.mid", melody(0, 50))
+    tunes = datasets.load_tunes(f"folder:{path}")
+    assert [len(part[0].notes) for part in (tunes.train, tunes.test)] == [45, 5]
+    assert "1 MIDI file of the reader's own, its last tenth for testing" in capsys.readouterr().out
+    midi_file(tmp_path / "b.mid", melody(0, 1))
+    for name, words in (("b.mid", "has one note"), ("c.mid", "There is no folder"),
+                        ("empty", "has no MIDI files"), ("bad.mid", r"bad\.mid .* damaged"),
+                        ("bad", "None of the 2 MIDI files")):  # fmt: skip
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        (tmp_path / "bad").mkdir(exist_ok=True)
+        for wrong in ("bad.mid", "bad/1.mid", "bad/2.mid"):
+            (tmp_path / wrong).write_bytes(b"no music")
+        with pytest.raises(BookError, match=words) as error:
+            datasets.load_tunes(f"folder:{tmp_path / name}")
+        assert is_one_sentence(error)
+
+
+def four_tracks(path: Path, seed: int, semitones: int = 0, tracks: int = 4) -> Path:
+    """A MIDI file of voices an octave apart, from low to high, with one repeated note in each."""
+    file = mido.MidiFile(ticks_per_beat=96)
+    for voice in range(tracks):
+        track = mido.MidiTrack()
+        notes = [*melody(seed * 10 + voice, 24), (24 * 96, 25 * 96, 60), (25 * 96, 26 * 96, 60)]
+        for start, end, pitch in moved(notes, semitones + 12 * voice - 24):
+            track.append(mido.Message("note_on", note=pitch, velocity=64, time=0))
+            track.append(mido.Message("note_off", note=pitch, time=end - start))
+        file.tracks.append(track)
+    file.save(path)
+    return path
+
+
+def test_own_pieces_for_four_voices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(12):
+        four_tracks(tmp_path / f"{number:02d}.mid", number)
+    four_tracks(tmp_path / "again.mid", 3, semitones=2)
+    four_tracks(tmp_path / "three.mid", 50, tracks=3)
+    chorales = datasets.load_chorales(f"folder:{tmp_path}")
+    line = capsys.readouterr().out
+    assert "13 of 14 MIDI files of the reader's own, 1 skipped (first: three.mid" in line
+    assert "3 tracks with notes instead of four" in line and "1 repeated" in line
+    assert (len(chorales.train), len(chorales.test)) == (11, 1)
+    piece = chorales.train[0]
+    assert piece.pitches.shape == (26 * 4, 4) and piece.onsets.sum() == 4 * 26
+    assert (np.diff(piece.pitches.mean(axis=0)) < 0).all(), "from soprano to bass"
+    assert piece.onsets[-8:, 0].tolist() == [True, *[False] * 3] * 2, "a repeated note is two"
+    (tmp_path / "one").mkdir()
+    four_tracks(tmp_path / "one" / "a.mid", 1)
+    with pytest.raises(BookError, match="two pieces are needed") as error:
+        datasets.load_chorales(f"folder:{tmp_path / 'one'}")
+    assert is_one_sentence(error)
+
+
+def test_a_voice_that_enters_late_keeps_its_place(tmp_path: Path) -> None:
+    file = mido.MidiFile(ticks_per_beat=96)
+    for voice, wait in enumerate((0, 96, 192, 288)):
+        on = mido.Message("note_on", note=80 - 10 * voice, velocity=64, time=96 + wait)
+        off = mido.Message("note_off", note=80 - 10 * voice, time=96)
+        file.tracks.append(mido.MidiTrack([on, off]))
+    file.save(tmp_path / "a.mid")
+    pitches, onsets = own_music.read_grid(tmp_path / "a.mid")
+    assert pitches.shape == (16, 4) and onsets.sum() == 4
+    assert np.argwhere(onsets).tolist() == [[0, 0], [4, 1], [8, 2], [12, 3]]
+    assert (pitches > 0).sum(axis=0).tolist() == [4] * 4

@@ -158,3 +158,22 @@ def test_diagram_draws_every_box_and_arrow() -> None:
 def test_diagram_refuses_unknown_boxes() -> None:
     with pytest.raises(BookError, match="no box 'z'"):
         plots.diagram({"x": (0, 0, "picture")}, [("x", "z")])
+
+
+def test_piano_roll() -> None:
+    """A held half note is one bar, two repeated quarters are two; bar lines follow the upbeat."""
+    figure, axes = plt.subplots()
+    voices = [[(0, 8, 60), (12, 16, 62), (16, 20, 62)], [(4, 20, 48)]]
+    plots.piano_roll(axes, voices, labels=["high", "low"], bar=16, pickup=4, ticks_per_quarter=4)
+    bars = [(patch.get_x(), round(patch.get_width(), 2), patch.get_y() + patch.get_height() / 2)
+            for patch in axes.patches]  # fmt: skip
+    assert bars == [(0, 1.92, 60), (3, 0.92, 62), (4, 0.92, 62), (1, 3.92, 48)]
+    assert [line.get_xdata()[0] for line in axes.lines] == [1.0]
+    assert axes.patches[0].get_facecolor() != axes.patches[3].get_facecolor()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["high", "low"]
+    plt.close(figure)
+    for wrong in ([[], []], []):
+        with pytest.raises(BookError, match="needs a note"):
+            plots.piano_roll(axes, wrong)
+    with pytest.raises(BookError, match="do not go with"):
+        plots.piano_roll(axes, voices, labels=["one"])

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import datasets
+from helpers.datasets import families
 from helpers.files import DATA, BookError
 from scripts import rebuild_data
-from scripts.rebuild import chorales, drawings, families, packing, portraits, shakespeare, sprouts
+from scripts.rebuild import chorales, drawings, packing, portraits, shakespeare, sprouts
 from scripts.rebuild.tunes import arrange_tunes, read_tunes
 
 FASHION_SOURCE = Path("/usr/share/datasets/fashion-mnist")
@@ -142,7 +143,7 @@ def test_grid_by_hand() -> None:
 
 
 def tune(title: str, pitches: list[int], length: Fraction = Fraction(1, 2)) -> dict[str, Any]:
-    return {"title": title, "book": "B", "meter": "6/8", "key": "",
+    return {"title": title, "book": "B", "meter": "6/8", "key": "", "pickup": Fraction(1, 2),
             "notes": [(pitch, length) for pitch in pitches]}  # fmt: skip
 
 
@@ -157,7 +158,7 @@ def test_arrange_tunes() -> None:
         one["title"] = "abcdefghijklmnopqrstuvwxyz"[number % 26] * (1 + number // 26)
     rows = arrange_tunes(tunes)
     assert len(rows) == 40 and sum(row[4] for row in rows) == 4
-    assert rows[0] == ["a", "B", "6/8", "", rows[0][4], melodies[0], [12] * 40]
+    assert rows[0] == ["a", "B", "6/8", "", rows[0][4], 12, melodies[0], [12] * 40]
     # left out: a transposed repeat, too short, too low, lengths off the grid, no title
     off = Fraction(1, 7)
     bad = [
@@ -204,3 +205,101 @@ def test_music_is_parsed_as_written(tmp_path: Path) -> None:
         (69, half), (71, half),
         (77, 2), (69, 1),
     ]  # fmt: skip
+
+
+def test_upbeats_and_repeats_are_parsed_as_written(tmp_path: Path) -> None:
+    """Two parts with an upbeat each, a rest among the notes, a first and a second ending."""
+    (tmp_path / "airdsAirs").mkdir()
+    path = tmp_path / "airdsAirs" / "a.abc"
+    path.write_text(
+        "X:1\nT:Up.\nM:6/8\nL:1/8\nK:G\n"
+        "d | g2z fed | B3 A2 :|: G | A3 B3 |1 c3 c2 :|2 d3 d3 |]\n"
+        "\nX:2\nT:Whole.\nM:3/4\nL:1/8\nK:G\nG2 A2 B2 | c4 z2 |]\n"
+    )
+    up, whole = read_tunes([path])
+    half = Fraction(1, 2)
+    assert (up["pickup"], whole["pickup"]) == (half, 0)
+    assert up["notes"] == [
+        (74, half), (79, 1), (0, half), (78, half), (76, half), (74, half),
+        (71, Fraction(3, 2)), (69, 1),
+        (67, half), (69, Fraction(3, 2)), (71, Fraction(3, 2)),
+        (72, Fraction(3, 2)), (72, 1), (74, Fraction(3, 2)), (74, Fraction(3, 2)),
+    ]  # fmt: skip
+    assert sum(length for _, length in up["notes"][:9]) == half + 6, "two bars and the next upbeat"
+    assert whole["notes"][-1] == (0, 1), "the rest at the end has its length"
+
+
+MEASURE = """<measure number="{number}"{implicit}>{attributes}{notes}{sign}</measure>"""
+
+
+def musicxml_part(soprano: bool) -> str:
+    """An upbeat, then a half note tied over the bar line; the alto crosses above the soprano."""
+
+    def note(step: str, octave: int, quarters: int, tie: str = "") -> str:
+        kinds = {1: "quarter", 2: "half", 3: "half"}
+        sign = f'<tie type="{tie}"/>' if tie else ""
+        dot = "<dot/>" if quarters == 3 else ""
+        pitch = f"<pitch><step>{step}</step><octave>{octave}</octave></pitch>"
+        length = f"<duration>{quarters}</duration>{sign}<type>{kinds[quarters]}</type>{dot}"
+        return f"<note>{pitch}{length}</note>"
+
+    rest = "<note><rest/><duration>1</duration><type>quarter</type></note>"
+    first = note("G", 4, 1) if soprano else note("D", 4, 1)
+    second = (note("A", 4, 2) + note("B", 4, 1, "start") if soprano
+              else note("E", 5, 2) + rest)  # fmt: skip
+    third = (note("B", 4, 2, "stop") + note("B", 4, 1) if soprano
+             else note("G", 4, 3))  # fmt: skip
+    attributes = (
+        "<attributes><divisions>1</divisions><key><fifths>1</fifths><mode>major</mode>"
+        "</key><time><beats>3</beats><beat-type>4</beat-type></time></attributes>"
+    )
+    repeat = '<barline location="right"><repeat direction="backward"/></barline>'
+    return "".join([
+        MEASURE.format(number=0, implicit=' implicit="yes"', attributes=attributes, notes=first,
+                       sign=""),
+        MEASURE.format(number=1, implicit="", attributes="", notes=second, sign=""),
+        MEASURE.format(number=2, implicit="", attributes="", notes=third, sign=repeat),
+    ])  # fmt: skip
+
+
+def test_a_chorale_is_parsed_as_written(tmp_path: Path) -> None:
+    """A tie makes no new note, a rest has its length, voices that cross are not exchanged."""
+    parts = "".join(f'<part id="P{number}">{musicxml_part(number != 2)}</part>'
+                    for number in (1, 2, 3, 4))  # fmt: skip
+    names = "".join(f'<score-part id="P{number}"><part-name>{number}</part-name></score-part>'
+                    for number in (1, 2, 3, 4))  # fmt: skip
+    path = tmp_path / "bwv1.xml"
+    path.write_text(f'<score-partwise version="3.0"><part-list>{names}</part-list>{parts}'
+                    "</score-partwise>")  # fmt: skip
+    (found,) = chorales.read_chorales([path])
+    assert (found["title"], found["key"], found["meter"], found["pickup"]) == (
+        "BWV 1", "G major", "3/4", 1,
+    )  # fmt: skip
+    assert found["voices"][0] == [(67, 0, 1), (69, 1, 2), (71, 3, 3), (71, 6, 1)]
+    assert found["voices"][1] == [(62, 0, 1), (76, 1, 2), (0, 3, 1), (67, 4, 3)]
+    pitches, onsets = chorales.grid(found["voices"])
+    assert pitches.shape == (28, 4), "the repeat is not played out"
+    assert onsets[:, 0].sum() == 4 and pitches[4:12, 1].tolist() == [76] * 8
+    assert (pitches[4:12, 1] > pitches[4:12, 0]).all()
+    assert pitches[12:16, 1].tolist() == [0] * 4
+
+
+def test_settings_of_a_melody_with_ornaments_are_relatives() -> None:
+    """Passing notes, another key and an upbeat hide a melody from its notes, not from its beats."""
+    generator = np.random.default_rng(0)
+    beats = (70 + generator.integers(-6, 7, 20)).tolist()
+
+    def marks(melody: list[int], ornament: bool, upbeat: int) -> set[tuple[int, ...]]:
+        pitches = np.repeat(np.array([melody]).T, 4, axis=0).astype(np.uint8)
+        onsets = np.zeros(pitches.shape, bool)
+        onsets[::4] = True
+        if ornament:  # the second eighth of each beat is another note
+            pitches[2::4] += 1
+            pitches[3::4] += 1
+            onsets[2::4] = True
+        return chorales.melody_marks(pitches, onsets, Fraction(upbeat))
+
+    plain = marks(beats, False, 0)
+    assert plain & marks([pitch + 3 for pitch in beats], True, 0)
+    assert plain & marks([60, *beats], True, 1)
+    assert not plain & marks((70 + generator.integers(-6, 7, 20)).tolist(), False, 0)

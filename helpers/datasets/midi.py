@@ -50,8 +50,14 @@ def read_notes(path: Path) -> tuple[int, list[Note]]:
     loudness and pedals do not matter. A note that is never released ends with its track. Of notes
     of one pitch that overlap, the one that began first ends first.
     """
+    division, tracks = read_tracks(path)
+    return division, sorted(note for track in tracks for note in track)
+
+
+def read_tracks(path: Path) -> tuple[int, list[list[Note]]]:
+    """The ticks per quarter note, and the sorted notes of each track, as in `read_notes`."""
     content = path.read_bytes()
-    notes: list[Note] = []
+    tracks: list[list[Note]] = []
     try:
         if content[:4] != b"MThd":
             raise ValueError("it is not a MIDI file")
@@ -59,10 +65,10 @@ def read_notes(path: Path) -> tuple[int, list[Note]]:
         if division <= 0:
             raise ValueError("its time is not counted in notes")
         for track in _tracks(content, 8 + length):
-            notes += _notes(_messages(track))
+            tracks.append(sorted(_notes(_messages(track))))
     except (ValueError, EOFError, struct.error) as error:
         raise damaged(path, str(error) or "it ends too early") from error
-    return division, sorted(notes)
+    return division, tracks
 
 
 def _tracks(content: bytes, place: int) -> Iterator[bytes]:

@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from helpers.datasets import midi, sources
+from helpers.datasets import midi, own_music, sources
 from helpers.datasets.formats import Arrays, damaged, read_arrays, read_packed_json
 from helpers.datasets.registry import find
 from helpers.datasets.splits import TINY, TINY_NOTE, counts, hold_out, is_tiny
-from helpers.files import reading
+from helpers.files import BookError, reading
 
 
 class Tune(NamedTuple):
     """A melody. `notes` is int16 [notes, 2]: MIDI pitch (0 is a rest) and length in ticks.
 
     `meter` is e.g. "6/8", `key` e.g. "G major"; both are "" where the source does not say.
+    `pickup` is the number of ticks before the first bar line, 0 if that is not known.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Tune(NamedTuple):
     meter: str
     key: str
     notes: np.ndarray
+    pickup: int = 0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,21 +84,29 @@ class ChoraleSet:
 
 @reading()
 def load_tunes(name: str = "tunes", *, verbose: bool = True) -> TuneSet:
-    """Load tunes or cello_suites, and print one line about it."""
+    """Load tunes, cello_suites or "folder:PATH", and print one line about it.
+
+    PATH is the reader's own MIDI file or folder: the top line of each file. Files that cannot be
+    read are skipped and counted; of one file the last tenth of its notes is for testing. Pieces
+    that share a title or 20 intervals in a row, in any key, are on one side of the split.
+    """
+    if name.startswith("folder:"):
+        train, test_tunes, source = _own_tunes(name.removeprefix("folder:"))
+        return _tune_set(name, train, test_tunes, midi.TICKS_PER_QUARTER, source, verbose)
     entry = find(name, "tunes")
     if name == "tunes":
         content = read_packed_json(sources.embedded_file(entry, entry.files[0]))
         ticks = content["ticks_per_quarter"]
         parts: dict[bool, list[Tune]] = {False: [], True: []}
-        for title, book, meter, key, test, pitches, lengths in content["tunes"]:
+        for title, book, meter, key, test, pickup, pitches, lengths in content["tunes"]:
             notes = np.array([pitches, lengths], np.int16).T.copy()
-            parts[bool(test)].append(Tune(title, book, meter, key, notes))
+            parts[bool(test)].append(Tune(title, book, meter, key, notes, pickup))
         train, test_tunes = parts[False], parts[True]
         source = sources.embedded_source(entry)
     else:
         ticks = midi.TICKS_PER_QUARTER
         folder = sources.named_folder(entry, "the MIDI files cs1-1pre.mid to cs6-6gig.mid")
-        paths = [path for path in sorted(folder.rglob("*")) if _is_midi(path)]
+        paths = [path for path in sorted(folder.rglob("*")) if own_music.is_midi(path)]
         if len(paths) < 2:
             raise sources.DatasetUnavailable(
                 f"{folder} has fewer than two MIDI files: see {entry.url}."
@@ -105,26 +115,54 @@ def load_tunes(name: str = "tunes", *, verbose: bool = True) -> TuneSet:
             [Tune(path.stem, "", "", "", midi.read_melody(path)) for path in paths]
         )
         source = f"{len(paths)} MIDI files, {entry.publisher}; {sources.UNKNOWN}"
+    return _tune_set(name, train, test_tunes, ticks, source, verbose)
+
+
+def _tune_set(
+    name: str, train: list[Tune], test: list[Tune], ticks: int, source: str, verbose: bool
+) -> TuneSet:
+    """The set of these tunes, cut under the budget tiny; prints its line."""
     if is_tiny():
-        train, test_tunes, source = train[: TINY[0]], test_tunes[: TINY[1]], source + TINY_NOTE
-    tunes = TuneSet(name, tuple(train), tuple(test_tunes), ticks, source)
+        train, test, source = train[: TINY[0]], test[: TINY[1]], source + TINY_NOTE
+    tunes = TuneSet(name, tuple(train), tuple(test), ticks, source)
     if verbose:
         print(tunes)
     return tunes
 
 
-def _is_midi(path: Path) -> bool:
-    """True for MIDI files; not for the hidden ones that some systems put beside a file."""
-    return path.suffix.lower() in (".mid", ".midi") and not path.name.startswith(".")
+def _own_tunes(path: str) -> tuple[list[Tune], list[Tune], str]:
+    """The reader's own melodies: for training, for testing, and what the printed line says."""
+    found, note = own_music.read_all(own_music.midi_files(path), midi.read_melody)
+    if len(found) == 1:
+        (file, notes), border = found[0], len(found[0][1]) * 9 // 10
+        if border < 1:
+            raise BookError(f"{file.name} in {file.parent} has one note: choose a longer piece.")
+        parts = (notes[:border], notes[border:])
+        train, test = ([Tune(file.stem, "", "", "", part)] for part in parts)
+        return train, test, note.replace("files", "file") + ", its last tenth for testing"
+    tunes = [Tune(file.stem, "", "", "", notes) for file, notes in found]
+    numbers, held, repeats = own_music.split(
+        [tune.title for tune in tunes],
+        [[pitch for pitch in tune.notes[:, 0].tolist() if pitch] for tune in tunes],
+        [own_music.without_key(tune.notes[:, 0]) + tune.notes[:, 1].tobytes() for tune in tunes],
+    )
+    if repeats:
+        note += f", {repeats:,} repeated"
+    return [tunes[number] for number in numbers], [tunes[number] for number in held], note
 
 
 @reading()
 def load_chorales(name: str = "chorales", *, verbose: bool = True) -> ChoraleSet:
-    """Load chorales or jsb_chorales, and print one line about it.
+    """Load chorales, jsb_chorales or "folder:PATH", and print one line about it.
 
+    PATH is a folder of the reader's own MIDI files of four tracks, one a voice; other files are
+    skipped and counted, and pieces with one melody in the top voice are on one side of the split.
     jsb_chorales does not tell a held note from a repeated one: its onsets mark changes of pitch. It
     also has no keys, meters or pickups; its validation part is in `train`.
     """
+    if name.startswith("folder:"):
+        train, test, source = _own_chorales(name.removeprefix("folder:"))
+        return _chorale_set(name, train, test, source, verbose)
     entry = find(name, "chorales")
     if name == "chorales":
         arrays = read_arrays(sources.embedded_file(entry, entry.files[0]))
@@ -140,12 +178,38 @@ def load_chorales(name: str = "chorales", *, verbose: bool = True) -> ChoraleSet
         }
         train, test = numbered["train"] + numbered["valid"], numbered["test"]
         source = f"{entry.publisher}, {entry.licence}; {sources.VERIFIED}"
+    return _chorale_set(name, train, test, source, verbose)
+
+
+def _chorale_set(
+    name: str, train: list[Chorale], test: list[Chorale], source: str, verbose: bool
+) -> ChoraleSet:
+    """The set of these chorales, cut under the budget tiny; prints its line."""
     if is_tiny():
         train, test, source = train[: TINY[0]], test[: TINY[1]], source + TINY_NOTE
     chorales = ChoraleSet(name, tuple(train), tuple(test), source)
     if verbose:
         print(chorales)
     return chorales
+
+
+def _own_chorales(path: str) -> tuple[list[Chorale], list[Chorale], str]:
+    """The reader's own pieces for four voices, and what the printed line says."""
+    found, note = own_music.read_all(own_music.midi_files(path), own_music.read_grid)
+    if len(found) < 2:
+        raise BookError(
+            f"Only {found[0][0].name} can be used, and two pieces are needed: name a folder with "
+            "more MIDI files of four tracks."
+        )
+    pieces = [Chorale(file.stem, "", "", 0, *grid) for file, grid in found]
+    numbers, held, repeats = own_music.split(
+        [piece.title for piece in pieces],
+        [piece.pitches[piece.onsets[:, 0], 0].tolist() for piece in pieces],
+        [own_music.without_key(piece.pitches) + piece.onsets.tobytes() for piece in pieces],
+    )
+    if repeats:
+        note += f", {repeats:,} repeated"
+    return [pieces[number] for number in numbers], [pieces[number] for number in held], note
 
 
 def _chorale(arrays: Arrays, number: int) -> Chorale:

@@ -160,16 +160,16 @@ _ENTRIES = (
         "https://www.music21.org/", True, True, dtype="int16", items=(3_680, 401),
         files=_embedded((
             "tunes.json.xz",
-            "01dfa68eab25dd464269296fcffd5f62a71dc1f705d09fd3d0884f7721fd990a",
+            "8943d4e9ccac771ab3f71c07ea4a042559218369f53794b297ad640410d15690",
         )),
     ),
     DataSet(
         "chorales", "chorales", "chorales by J. S. Bach, four voices on a sixteenth grid",
         "music in the public domain", "J. S. Bach; from music21's corpus",
-        "https://www.music21.org/", True, True, items=(326, 33),
+        "https://www.music21.org/", True, True, items=(324, 35),
         files=_embedded((
             "chorales.npz",
-            "1d74a383104c053e9972f1108c01cb9a90dd2bce2d8d058793e5db5db787a242",
+            "4ff16f5f9c80fd4d33d8bd7407043bb83c6a6b54db26b404ae42f9ffa2a1ec63",
         )),
     ),
     DataSet(
@@ -284,7 +284,7 @@ def choose_dataset(default: str, alternatives: Iterable[str] = ()) -> str:
 
     The quick budget always takes the default, so that its outputs are the same everywhere. Where
     `alternatives` has "folder", GENBOOK_DATASET may also be "folder:PATH" with the reader's own
-    pictures. Raises BookError for any other name.
+    pictures or MIDI files. Raises BookError for any other name.
     """
     wanted = os.environ.get("GENBOOK_DATASET", "")
     if not wanted or not is_full_run():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from fractions import Fraction
@@ -10,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from helpers.datasets.families import families, held_out
 from helpers.files import atomic_path
-from scripts.rebuild.families import families, held_out
 from scripts.rebuild.packing import package_folder
-from scripts.rebuild.scores import intervals, key_name, meter_of, notes_of, scores_in
+from scripts.rebuild.scores import intervals, key_name, meter_of, notes_of, pickup_of, scores_in
 
 STEPS_PER_QUARTER = 4
+SHARED_STEPS = 12  # in a row, that make two chorales relatives
 
 
 def read_chorales(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -26,15 +28,12 @@ def read_chorales(paths: Iterable[Path]) -> list[dict[str, Any]]:
         parts = list(score.parts)
         if len(parts) != 4:
             continue
-        first_bar = parts[0].getElementsByClass("Measure").first()
         chorales.append(
             {
                 "title": path.stem.replace("bwv", "BWV "),
                 "key": key_name(parts[0]) or key_name_by_ear(score),
                 "meter": meter_of(parts[0]),
-                "pickup": Fraction(first_bar.quarterLength)
-                if first_bar.paddingLeft
-                else Fraction(0),
+                "pickup": pickup_of(parts[0]),
                 "voices": [notes_of(part) for part in parts],
             }
         )
@@ -64,11 +63,27 @@ def grid(voices: list[list[tuple[int, Fraction, Fraction]]]) -> tuple[np.ndarray
     return pitches, onsets
 
 
+def melody_marks(pitches: np.ndarray, onsets: np.ndarray, pickup: Fraction) -> set[tuple[int, ...]]:
+    """What settings of one melody share, in any key: the steps of the soprano.
+
+    Its first twelve steps from note to note; and every twelve steps in a row between the notes that
+    sound on the beats. The beats see through ornaments: with the beginnings alone, 5 of 33 test
+    chorales had most of their melody in a training chorale too.
+    """
+    soprano = pitches[:, 0].tolist()
+    beginning = intervals(itertools.compress(soprano, onsets[:, 0]))[:SHARED_STEPS]
+    first_beat = math.ceil(pickup * STEPS_PER_QUARTER) % STEPS_PER_QUARTER
+    on_beats = intervals(soprano[first_beat::STEPS_PER_QUARTER])
+    moves = tuple(step for step in on_beats if step)
+    runs = (moves[at : at + SHARED_STEPS] for at in range(len(moves) - SHARED_STEPS + 1))
+    return {beginning, *runs}
+
+
 def arrange_chorales(chorales: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """The arrays of the chorales' file: grids one after the other, and a row for each chorale.
 
     Left out are repeats and pieces that are not chorales: a voice silent for a tenth of the time.
-    Settings of one melody, by the first twelve intervals of the soprano, are on one side.
+    Settings of one melody are on one side of the split.
     """
     kept, grids, seen, marks = [], [], set(), []
     for chorale in chorales:
@@ -79,8 +94,7 @@ def arrange_chorales(chorales: list[dict[str, Any]]) -> dict[str, np.ndarray]:
         seen.add(content)
         kept.append(chorale)
         grids.append((pitches, onsets))
-        melody = intervals(pitch for pitch, _, _ in chorale["voices"][0])
-        marks.append({melody[:12]})
+        marks.append(melody_marks(pitches, onsets, chorale["pickup"]))
     lengths = [len(pitches) for pitches, _ in grids]
     return {
         "titles": np.array([chorale["title"] for chorale in kept]),

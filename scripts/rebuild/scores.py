@@ -61,6 +61,14 @@ def meter_of(part: Any) -> str:
     return lasting.pop() if len(lasting) == 1 else ""
 
 
+def pickup_of(part: Any) -> Fraction:
+    """How long a part plays before its first bar line, in quarters; 0 for a whole first bar."""
+    first_bar = part.getElementsByClass("Measure").first()
+    if first_bar is None or not first_bar.paddingLeft:
+        return Fraction(0)
+    return Fraction(first_bar.quarterLength)
+
+
 def intervals(pitches: Iterable[int]) -> tuple[int, ...]:
     """The steps from note to note, rests left out: the same for every transposition."""
     sounding = [pitch for pitch in pitches if pitch]

@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from scripts.rebuild.families import families, held_out
+from helpers.datasets.families import families, held_out
 from scripts.rebuild.packing import package_folder, write_packed_json
-from scripts.rebuild.scores import intervals, key_name, meter_of, notes_of, scores_in
+from scripts.rebuild.scores import intervals, key_name, meter_of, notes_of, pickup_of, scores_in
 
 TICKS_PER_QUARTER = 24
 TUNE_BOOKS = {
@@ -41,6 +41,7 @@ def read_tunes(paths: Iterable[Path]) -> list[dict[str, Any]]:
                     "book": TUNE_BOOKS[path.parent.name],
                     "meter": meter,
                     "key": key_name(parts[0]),
+                    "pickup": pickup_of(parts[0]),
                     "notes": [(pitch, length) for pitch, _, length in notes_of(parts[0])],
                 }
             )
@@ -48,20 +49,24 @@ def read_tunes(paths: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def tune_row(tune: dict[str, Any]) -> list[Any] | None:
-    """[title, book, meter, key, pitches, lengths in ticks], or None for a tune that is left out.
+    """[title, book, meter, key, pickup, pitches, lengths], or None for a tune that is left out.
 
-    Left out are tunes of fewer than 16 notes, without a title, outside of MIDI 48 to 96, and with
-    lengths that are not whole ticks.
+    The pickup and the lengths are in ticks; of a pickup that is longer than a bar, whole bars are
+    taken away. Left out are tunes of fewer than 16 notes, without a
+    title, outside of MIDI 48 to 96, and with lengths or a pickup that are not whole ticks.
     """
+    pickup = whole(tune["pickup"] * TICKS_PER_QUARTER)
     lengths = [whole(length * TICKS_PER_QUARTER) for _, length in tune["notes"]]
     pitches = [pitch for pitch, _ in tune["notes"]]
     sounding = [pitch for pitch in pitches if pitch]
     title = tune["title"].rstrip(" .,")
-    if None in lengths or len(sounding) < 16 or not title:
+    if pickup is None or None in lengths or len(sounding) < 16 or not title:
         return None
     if min(sounding) < 48 or max(sounding) > 96:
         return None
-    return [title, tune["book"], tune["meter"], tune["key"], pitches, lengths]
+    beats, unit = map(int, tune["meter"].split("/"))
+    pickup %= beats * 4 * TICKS_PER_QUARTER // unit
+    return [title, tune["book"], tune["meter"], tune["key"], pickup, pitches, lengths]
 
 
 def arrange_tunes(tunes: list[dict[str, Any]]) -> list[list[Any]]:
@@ -72,13 +77,13 @@ def arrange_tunes(tunes: list[dict[str, Any]]) -> list[list[Any]]:
     """
     rows, seen = [], set()
     for row in filter(None, map(tune_row, tunes)):
-        content = (intervals(row[4]), tuple(row[5]))
+        content = (intervals(row[5]), tuple(row[6]))
         if content not in seen:
             seen.add(content)
             rows.append(row)
     marks = []
     for row in rows:
-        steps = intervals(row[4])
+        steps = intervals(row[5])
         runs = {steps[at : at + SHARED_RUN] for at in range(len(steps) - SHARED_RUN + 1)}
         words = re.sub(r"[^a-z ]", "", row[0].lower()).split()
         marks.append(runs | {" ".join(word for word in words if word not in ("the", "a", "an"))})
