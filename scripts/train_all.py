@@ -140,7 +140,10 @@ def carry_out(
         )
     started, log = time.time(), Path("_build/train", order["name"] + ".log")
     log.parent.mkdir(parents=True, exist_ok=True)
+    # Dask gives its workers one thread, and an allocator that hands memory back: not for a training
     threads = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+    environment = dict(os.environ) | dict.fromkeys(threads, "2")
+    environment.pop("MALLOC_TRIM_THRESHOLD_", None)
     with log.open("w") as lines:
         for dataset, seed in order["runs"]:
             command = [sys.executable, "scripts/execute.py", "--budget", order["budget"]]
@@ -149,7 +152,7 @@ def carry_out(
                 command,
                 stdout=lines,
                 stderr=subprocess.STDOUT,
-                env=dict.fromkeys(threads, "2") | dict(os.environ),
+                env=environment,
                 preexec_fn=die_with_the_worker,
             )
             if done.returncode:

@@ -6,6 +6,7 @@ import functools
 import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -242,6 +243,7 @@ def test_a_cluster_drives_as_one_process_does() -> None:
 
     alone = driving.drives(Wandering, range(3), **SHORT)
     with (
+        patch.dict(os.environ),  # Dask writes settings of the allocator into it
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster),
         joblib.parallel_config(backend="dask"),
