@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.budget import current_seed, is_full_run, is_release
+from helpers.budget import goes_into_book, own_or_released
 from helpers.checkpoints import UNREADABLE
 from helpers.files import DATA, BookError, atomic_path, cache_folder, file_sha256
 
@@ -24,7 +24,7 @@ def release(name: str, arrays: dict[str, np.ndarray], *, publish: bool = True) -
 
     Raises BookError for values that are not finite, and for a file that is too large for the book.
     """
-    into_book = publish and is_release() and current_seed() == 0
+    into_book = publish and goes_into_book()
     path = _path(name, DATA if into_book else cache_folder())
     for key, array in arrays.items():
         if array.dtype == object or (array.dtype.kind == "f" and not np.isfinite(array).all()):
@@ -52,13 +52,9 @@ def restore(name: str) -> dict[str, np.ndarray]:
 
 def find(name: str) -> Path:
     """Where these arrays are: under quick the book's, otherwise this run's own come first."""
-    own, released = _path(name, cache_folder()), _path(name, DATA)
-    if is_full_run() and not (is_release() and current_seed() == 0) and own.exists():
-        return own
-    if released.exists():
-        return released
-    if is_full_run() and own.exists():
-        return own
+    found = own_or_released(_path(name, cache_folder()), _path(name, DATA))
+    if found:
+        return found
     raise BookError(
         f"There is nothing named {name!r} yet: run the notebook {name.split('/')[0]} first, with "
         "GENBOOK_BUDGET=cpu."

@@ -6,6 +6,7 @@ A fourth, tiny, serves the tests alone: it takes every branch of a full run on a
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TypeVar
 
 from helpers.files import BookError, choose
@@ -81,3 +82,17 @@ def current_seed() -> int:
             f"{text!r}."
         )
     return int(text)
+
+
+def goes_into_book() -> bool:
+    """Whether what this run releases becomes part of the book: inside `make train`, with seed 0."""
+    return is_release() and current_seed() == 0
+
+
+def own_or_released(own: Path, released: Path) -> Path | None:
+    """Which of two files a run takes: under quick the book's, otherwise this run's own first."""
+    if is_full_run() and not goes_into_book() and own.exists():
+        return own
+    if released.exists():
+        return released
+    return own if is_full_run() and own.exists() else None

@@ -445,11 +445,16 @@ def pitches_and_onsets(grid: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _states(grid: ArrayLike) -> Grid:
-    codes = np.asarray(grid)
-    if codes.ndim != 2 or codes.dtype.kind not in "iu":
-        raise BookError(f"States are whole numbers [steps, voices], not {list(codes.shape)}.")
-    if codes.size and (codes.min() < 0 or codes.max() >= STATES):
-        raise BookError(f"States are from 0 to {STATES - 1}.")
+    return _whole_numbers(grid, STATES, "States", "[steps, voices]")
+
+
+def _whole_numbers(values: ArrayLike, size: int, words: str, shape: str) -> np.ndarray:
+    """int64 from 0 to size - 1, with as many axes as `shape` names; BookError otherwise."""
+    codes = np.asarray(values)
+    if codes.ndim != len(shape.split(",")) or codes.dtype.kind not in "iu":
+        raise BookError(f"{words} are whole numbers {shape}, not {list(codes.shape)}.")
+    if codes.size and (codes.min() < 0 or codes.max() >= size):
+        raise BookError(f"{words} are from 0 to {size - 1}.")
     return codes.astype(np.int64)
 
 
@@ -649,12 +654,7 @@ def from_event_tokens(tokens: ArrayLike, voices: int = 4) -> Grid:
 
 
 def _tokens(tokens: ArrayLike, size: int) -> Codes:
-    codes = np.asarray(tokens)
-    if codes.ndim != 1 or codes.dtype.kind not in "iu":
-        raise BookError(f"The tokens of one piece are whole numbers [n], not {list(codes.shape)}.")
-    if codes.size and (codes.min() < 0 or codes.max() >= size):
-        raise BookError(f"These tokens are from 0 to {size - 1}.")
-    return codes.astype(np.int64)
+    return _whole_numbers(tokens, size, "The tokens of a piece", "[n]")
 
 
 def _until(codes: Codes, end: int) -> Codes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers.budget import current_seed, is_full_run, is_release
+from helpers.budget import goes_into_book, own_or_released
 from helpers.checkpoints import Run, file_stem
 from helpers.files import (
     DATA,
@@ -45,7 +45,7 @@ def release(
     be republished), they go to the reader's cache. keep_architecture: for models of Keras's own
     layers that other notebooks load with `restore_model`.
     """
-    into_book = publish and is_release() and current_seed() == 0
+    into_book = publish and goes_into_book()
     path = _path(name, DATA if into_book else cache_folder())
     if not _is_finite(model.get_weights()):
         raise BookError(f"The weights {name} hold NaN or infinite values: they were not released.")
@@ -107,13 +107,9 @@ def restore(model: keras.Model, name: str) -> Run:
 
 def find(name: str) -> Path:
     """The file of these weights: under the quick budget the book's, otherwise this run's own."""
-    own, released = _path(name, cache_folder()), _path(name, DATA)
-    if is_full_run() and not (is_release() and current_seed() == 0) and own.exists():
-        return own
-    if released.exists():
-        return released
-    if is_full_run() and own.exists():
-        return own
+    found = own_or_released(_path(name, cache_folder()), _path(name, DATA))
+    if found:
+        return found
     raise BookError(
         f"There are no weights named {name!r} yet: train the notebook with GENBOOK_BUDGET=cpu."
     )
