@@ -322,6 +322,17 @@ def world_vae(cells: SimpleNamespace) -> dict[str, Steps]:
     return {"vae": Steps(cells.vae, cells.frame_batches, decoded)}
 
 
+def mdn_rnn(cells: SimpleNamespace) -> dict[str, Steps]:
+    def predicted(network: Any) -> Callable[[int], Any]:
+        return lambda n: network(cells.windows[0][0])["nats"][:n]
+
+    forgetting, windows = cells.new_memory(**cells.OTHERS["no_memory"])
+    return {
+        "memory": Steps(cells.memory, cells.windows, predicted(cells.memory)),
+        "no_memory": Steps(forgetting, windows, predicted(forgetting)),
+    }
+
+
 MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "mlp": mlp,
     "cnn": cnn,
@@ -346,6 +357,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "gpt": gpt,
     "music_transformer": music_transformer,
     "world_vae": world_vae,
+    "mdn_rnn": mdn_rnn,
 }
 
 WITHOUT_STEPS: dict[str, str] = {

@@ -216,6 +216,8 @@ METRIC_WORDS = {
     "rounding_mse_share": "what rounding the codes adds to the squared error, relative",
     "reward_explained": "variance of the rewards that is foreseen (higher is better)",
     "step_reward": "mean reward of a step",
+    "more_than_memory_nats": "nats per step that are needed beyond the memory, same drives",
+    "less_reward_than_memory": "explained variance of rewards below that of the memory",
 }
 
 
