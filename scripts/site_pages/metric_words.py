@@ -217,6 +217,7 @@ METRIC_WORDS = {
     "reward_explained": "variance of the rewards that is foreseen (higher is better)",
     "step_reward": "mean reward of a step",
     "more_than_memory_nats": "nats per step that are needed beyond the memory, same drives",
+    "dream_size": "size of the numbers of a code after 100 dreamt steps (true codes: as they are)",
     "less_reward_than_memory": "explained variance of rewards below that of the memory",
 }
 
