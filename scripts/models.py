@@ -366,6 +366,7 @@ WITHOUT_STEPS: dict[str, str] = {
     "ngrams": "it counts, in NumPy alone",
     "convolutions": "it computes with NumPy; its one layer has nine weights",
     "rollouts": "it drives, and trains nothing",
+    "controller": "its controller is searched without gradients, in NumPy",
     "resampling": "it trains nothing; its layers are compared with those of Keras",
 }
 """Notebooks that train no Keras model, with the reason."""
