@@ -322,6 +322,13 @@ def world_vae(cells: SimpleNamespace) -> dict[str, Steps]:
     return {"vae": Steps(cells.vae, cells.frame_batches, decoded)}
 
 
+def musegan(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(n: int) -> Any:
+        return cells.soft_rolls(cells.game.generator, cells.draw_noise(n, 0))
+
+    return {"game": Steps(cells.game, cells.stretch_batches, drawn, whole=True)}
+
+
 def mdn_rnn(cells: SimpleNamespace) -> dict[str, Steps]:
     def predicted(network: Any) -> Callable[[int], Any]:
         return lambda n: network(cells.windows[0][0])["nats"][:n]
@@ -357,6 +364,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "gpt": gpt,
     "music_transformer": music_transformer,
     "world_vae": world_vae,
+    "musegan": musegan,
     "mdn_rnn": mdn_rnn,
 }
 
