@@ -252,6 +252,17 @@ def ebm(cells: SimpleNamespace) -> dict[str, Steps]:
     }
 
 
+def boltzmann(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(machine: Any) -> Callable[[int], Any]:
+        return lambda n: machine.gibbs(np.zeros((n, machine.W.shape[0]), "float32"), 2)
+
+    return {
+        "small": Steps(cells.small_machine, cells.pattern_batches, drawn(cells.small_machine)),
+        "digits": Steps(cells.digit_machine, cells.digit_batches, drawn(cells.digit_machine)),
+        "second": Steps(cells.second_machine, cells.hidden_batches, drawn(cells.second_machine)),
+    }
+
+
 def _drawn(cells: SimpleNamespace, model: Any, shape: tuple[int, ...]) -> Callable[[int], Any]:
     """Samples of a diffusion model's averaged network, in two steps."""
 
@@ -358,6 +369,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "glow": glow,
     "ffjord": ffjord,
     "ebm": ebm,
+    "boltzmann": boltzmann,
     "ddm_line": ddm_line,
     "ddm": ddm,
     "attention": attention,
