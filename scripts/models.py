@@ -157,6 +157,14 @@ def wgan_faces(cells: SimpleNamespace) -> dict[str, Steps]:
     return {"faces": Steps(cells.faces, cells.face_batches, drawn, whole=True)}
 
 
+def gan_faces(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(n: int) -> Any:
+        noise = np.random.default_rng(0).normal(size=(n, cells.LATENT)).astype("float32")
+        return cells.faces.average(noise)
+
+    return {"faces": Steps(cells.faces, cells.face_batches, drawn, whole=True)}
+
+
 def cgan(cells: SimpleNamespace) -> dict[str, Steps]:
     ring = cells.label_vectors(np.arange(cells.RING), cells.RING)
     colours = cells.label_vectors(np.arange(cells.classes), cells.classes)
@@ -360,6 +368,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "dcgan": dcgan,
     "wgan_gp": wgan_gp,
     "wgan_faces": wgan_faces,
+    "gan_faces": gan_faces,
     "cgan": cgan,
     "pixelcnn": pixelcnn,
     "pixelcnn_gated": pixelcnn_gated,
