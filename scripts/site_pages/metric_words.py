@@ -71,6 +71,12 @@ METRIC_WORDS = {
     "hair_strength": "strength of the step towards blond hair, chosen on validation faces",
     "smile_worst_kept": "faces that keep the most fragile other attribute, smile",
     "hair_worst_kept": "faces that keep the most fragile other attribute, hair",
+    # chapter 4, gan_faces
+    "trivial_bearded": "share of faces with a beard, a Gaussian on pixels (the baseline)",
+    "floor_bearded": "share of training faces with a beard",
+    "real_bearded": "share of test faces with a beard (the goal)",
+    "trivial_worst_variation": "largest total variation of an attribute, a Gaussian (baseline)",
+    "floor_worst_variation": "largest total variation of an attribute, real faces (the floor)",
     # chapter 5, pixelcnn
     "histogram_bits_per_dim": "bits per dimension of a histogram of each place (a baseline)",
     "left_bits_per_dim": "bits per dimension of a table of the pixel to the left (a baseline)",
