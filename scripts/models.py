@@ -285,6 +285,14 @@ def _drawn(cells: SimpleNamespace, model: Any, shape: tuple[int, ...]) -> Callab
     return draw
 
 
+def ebm_denoising(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(model: Any) -> Callable[[int], Any]:
+        return lambda n: cells.Descent(model, levels=3).predict(cells.starting_noise(n), verbose=0)
+
+    models = {"energy": cells.energy, "small": cells.small}
+    return {name: Steps(model, cells.batches, drawn(model)) for name, model in models.items()}
+
+
 def ddm_line(cells: SimpleNamespace) -> dict[str, Steps]:
     models = {"line": cells.line, "line_blind": cells.line_blind}
     return {
@@ -379,6 +387,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "ffjord": ffjord,
     "ebm": ebm,
     "boltzmann": boltzmann,
+    "ebm_denoising": ebm_denoising,
     "ddm_line": ddm_line,
     "ddm": ddm,
     "attention": attention,

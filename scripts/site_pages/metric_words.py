@@ -48,7 +48,7 @@ METRIC_WORDS = {
     "auroc_digits": "ROC-AUC of digits among clothes (higher is better)",
     "excess_auroc_digits": "ROC-AUC of digits among clothes, score above the floor",
     "brightness_auroc_digits": "ROC-AUC of digits among clothes by brightness alone (a baseline)",
-    "auroc_upside_down": "ROC-AUC of clothes upside down (higher is better)",
+    "auroc_upside_down": "ROC-AUC of test pictures upside down (higher is better)",
     "auroc_half_brightness": "ROC-AUC of clothes at half brightness (higher is better)",
     "auroc_clothes": "ROC-AUC of clothes among digits (higher is better)",
     "kid_samples": "kernel distance of features, samples (lower is better)",
@@ -272,6 +272,22 @@ METRIC_WORDS = {
     "more_than_memory_nats": "nats per step that are needed beyond the memory, same drives",
     "dream_size": "size of the numbers of a code after 100 dreamt steps (true codes: as they are)",
     "less_reward_than_memory": "explained variance of rewards below that of the memory",
+    # chapter 7, ebm_denoising
+    "kid": "kernel distance of features (lower is better)",
+    "precision": "generated pictures that lie within the range of real ones (higher is better)",
+    "recall": "real pictures that lie within the range of generated ones (higher is better)",
+    "sure": "pictures named by the classifier with a confidence above .9, where the FID is low",
+    "floor_kid": "kernel distance of features, real against real (the floor)",
+    "floor_precision": "real pictures that lie within the range of other real ones (a ceiling)",
+    "floor_recall": "real pictures within the range of other real ones, the other way (a ceiling)",
+    "floor_sure": "real test pictures named with a confidence above .9 (the optimum)",
+    "trivial_kid": "kernel distance of features, a Gaussian on pixels (the baseline)",
+    "trivial_precision": "pictures of a Gaussian on pixels in the range of the real (baseline)",
+    "trivial_recall": "real pictures within the range of a Gaussian on pixels (the baseline)",
+    "trivial_sure": "pictures of a Gaussian on pixels with a confidence above .9 (the baseline)",
+    "slope_cost": "time of a slope of the energy, in times of an energy (lower is better)",
+    "auroc_fashion": "ROC-AUC of the energy, clothes among digits (higher is better)",
+    "auroc_mnist": "ROC-AUC of the energy, digits among clothes (higher is better)",
 }
 
 
