@@ -274,8 +274,6 @@ METRIC_WORDS = {
     "less_reward_than_memory": "explained variance of rewards below that of the memory",
     # chapter 7, ebm_denoising
     "kid": "kernel distance of features (lower is better)",
-    "precision": "generated pictures that lie within the range of real ones (higher is better)",
-    "recall": "real pictures that lie within the range of generated ones (higher is better)",
     "sure": "pictures named by the classifier with a confidence above .9, where the FID is low",
     "floor_kid": "kernel distance of features, real against real (the floor)",
     "floor_precision": "real pictures that lie within the range of other real ones (a ceiling)",
