@@ -126,20 +126,6 @@ def ebm(cells: SimpleNamespace) -> Family:
     return Family("ebm/fashion_mnist", cells.ebm.network.count_params(), draw)
 
 
-def ebm_denoising(cells: SimpleNamespace) -> Family:
-    from helpers import weights
-
-    weights.restore(cells.energy.average, "ebm_denoising/fashion_mnist")
-
-    def draw(n: int) -> np.ndarray:
-        sampler = cells.Descent(cells.energy, seed=0, **cells.SAMPLERS["jumps"])
-        ends = sampler.predict(cells.starting_noise(n, 0), batch_size=250, verbose=0)
-        return np.asarray(cells.as_pictures(ends))
-
-    parameters = cells.energy.network.count_params()
-    return Family("ebm_denoising/fashion_mnist", parameters, draw)
-
-
 def restored_diffusion(cells: SimpleNamespace) -> diffusion_bound.Predict:
     """The network of the notebook ddm: from framed noisy clothes and noise rates to the noise."""
     from helpers import weights
@@ -176,7 +162,6 @@ GENERATORS: dict[str, Callable[[SimpleNamespace], Family]] = {
     "pixelcnn_mixture": pixelcnn_mixture,
     "glow": glow,
     "ebm": ebm,
-    "ebm_denoising": ebm_denoising,
     "ddm": ddm,
 }
 

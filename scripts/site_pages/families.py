@@ -22,8 +22,7 @@ FAMILIES = (
         "exact: {} bits per pixel, 256 greys",
     ),
     ("flow", "glow", "test_bits_per_dim", "a bound: at most {} bits per pixel, 256 greys"),
-    ("energy, by chains", "ebm", None, "up to a constant that nobody knows"),
-    ("energy, by taking noise away", "ebm_denoising", None, "up to a constant for each noise level"),
+    ("energy-based model", "ebm", None, "up to a constant that nobody knows"),
     ("diffusion", "ddm", None, "a bound: see the table of bits"),
 )
 
