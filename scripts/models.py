@@ -125,6 +125,7 @@ def dcgan(cells: SimpleNamespace) -> dict[str, Steps]:
         "gan": Steps(cells.gan, cells.gan_batches, drawn(cells.gan.averaged)),
         "resized": Steps(resized, cells.gan_batches, drawn(resized.averaged)),
         "alone": Steps(cells.alone, cells.gan_batches, drawn(cells.alone.generator)),
+        "dense": Steps(cells.dense, cells.dense_batches, drawn(cells.dense.generator)),
     }
 
 
