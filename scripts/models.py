@@ -157,6 +157,14 @@ def wgan_faces(cells: SimpleNamespace) -> dict[str, Steps]:
     return {"faces": Steps(cells.faces, cells.face_batches, drawn, whole=True)}
 
 
+def gan_faces(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(n: int) -> Any:
+        noise = np.random.default_rng(0).normal(size=(n, cells.LATENT)).astype("float32")
+        return cells.faces.average(noise)
+
+    return {"faces": Steps(cells.faces, cells.face_batches, drawn, whole=True)}
+
+
 def cgan(cells: SimpleNamespace) -> dict[str, Steps]:
     ring = cells.label_vectors(np.arange(cells.RING), cells.RING)
     colours = cells.label_vectors(np.arange(cells.classes), cells.classes)
@@ -277,6 +285,14 @@ def _drawn(cells: SimpleNamespace, model: Any, shape: tuple[int, ...]) -> Callab
     return draw
 
 
+def ebm_denoising(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(model: Any) -> Callable[[int], Any]:
+        return lambda n: cells.Descent(model, levels=3).predict(cells.starting_noise(n), verbose=0)
+
+    models = {"energy": cells.energy, "small": cells.small}
+    return {name: Steps(model, cells.batches, drawn(model)) for name, model in models.items()}
+
+
 def ddm_line(cells: SimpleNamespace) -> dict[str, Steps]:
     models = {"line": cells.line, "line_blind": cells.line_blind}
     return {
@@ -360,6 +376,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "dcgan": dcgan,
     "wgan_gp": wgan_gp,
     "wgan_faces": wgan_faces,
+    "gan_faces": gan_faces,
     "cgan": cgan,
     "pixelcnn": pixelcnn,
     "pixelcnn_gated": pixelcnn_gated,
@@ -370,6 +387,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "ffjord": ffjord,
     "ebm": ebm,
     "boltzmann": boltzmann,
+    "ebm_denoising": ebm_denoising,
     "ddm_line": ddm_line,
     "ddm": ddm,
     "attention": attention,
