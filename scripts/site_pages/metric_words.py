@@ -208,6 +208,7 @@ METRIC_WORDS = {
     "accuracy": "faces on which the judge sees the hair colour asked for (higher is better)",
     "bits": "bits per dimension of the faces at 32 pixels, a bound or its part (lower is better)",
     "agreement": "right halves with the hair colour of the real face (higher is better)",
+    "difference": "mean difference from the real right half, in grey levels (lower is better)",
     "seam": "mean difference across the border between the halves, in grey levels",
     # chapter 9
     "test_right": "share of right answers on new texts (higher is better)",
