@@ -332,6 +332,22 @@ def ddm(cells: SimpleNamespace) -> dict[str, Steps]:
     return {"faces": Steps(cells.faces, cells.face_batches, _drawn(cells, cells.faces, shape))}
 
 
+def guidance(cells: SimpleNamespace) -> dict[str, Steps]:
+    def drawn(predictor: Callable[..., Any]) -> Callable[[int], Any]:
+        def faces(count: int) -> Any:
+            orders = cells.label_vectors(np.arange(count) % cells.classes)
+            return cells.sample(predictor(orders, 1.0), cells.starting_noise(count), steps=2)
+
+        return faces
+
+    return {
+        "classifier": Steps(
+            cells.classifier, cells.classifier_batches, drawn(cells.by_classifier)
+        ),
+        "told": Steps(cells.told, cells.told_batches, drawn(cells.without_classifier)),
+    }
+
+
 def lstm(cells: SimpleNamespace) -> dict[str, Steps]:
     def written(network: Any) -> Callable[[int], Any]:
         return lambda n: cells.write(network, np.zeros((n, 5), "int32"), 3, seed=0)
@@ -391,6 +407,7 @@ MODELS: dict[str, Callable[[SimpleNamespace], dict[str, Steps]]] = {
     "ebm_denoising": ebm_denoising,
     "ddm_line": ddm_line,
     "ddm": ddm,
+    "guidance": guidance,
     "attention": attention,
     "gpt": gpt,
     "music_transformer": music_transformer,

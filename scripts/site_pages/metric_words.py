@@ -232,6 +232,12 @@ METRIC_WORDS = {
     "kid_ends": "kernel distance of features, faces from plain draws of noise",
     "kid_spherical": "kernel distance of features, half way between two draws on the sphere",
     "kid_straight": "kernel distance of features, half way between two draws on a straight line",
+    # chapter 8, guidance
+    "accuracy": "faces on which the judge sees the hair colour asked for (higher is better)",
+    "bits": "bits per dimension of the faces at 32 pixels, a bound or its part (lower is better)",
+    "agreement": "right halves with the hair colour of the real face (higher is better)",
+    "difference": "mean difference from the real right half, in grey levels (lower is better)",
+    "seam": "mean difference across the border between the halves, in grey levels",
     # chapter 9
     "test_right": "share of right answers on new texts (higher is better)",
     "trial_right": "share of right answers on new texts after a short training",
