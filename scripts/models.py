@@ -341,9 +341,7 @@ def guidance(cells: SimpleNamespace) -> dict[str, Steps]:
         return faces
 
     return {
-        "classifier": Steps(
-            cells.classifier, cells.classifier_batches, drawn(cells.by_classifier)
-        ),
+        "classifier": Steps(cells.classifier, cells.classifier_batches, drawn(cells.by_classifier)),
         "told": Steps(cells.told, cells.told_batches, drawn(cells.without_classifier)),
     }
 
