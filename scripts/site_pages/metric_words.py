@@ -233,7 +233,7 @@ METRIC_WORDS = {
     "kid_spherical": "kernel distance of features, half way between two draws on the sphere",
     "kid_straight": "kernel distance of features, half way between two draws on a straight line",
     # chapter 8, guidance
-    "classifier_accuracy": "noisy faces named by the guiding classifier, time .5 (higher is better)",
+    "classifier_accuracy": "faces at time .5 named by the guiding classifier (higher is better)",
     "told_error": "squared error of the noise under much noise, right label (lower is better)",
     "shown_accuracy": "faces of the figure with the hair colour that was asked for, strength 1",
     "accuracy": "faces on which the judge sees the hair colour asked for (higher is better)",
