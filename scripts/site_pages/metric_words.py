@@ -98,7 +98,6 @@ METRIC_WORDS = {
     "dense_untrained_lone": "bright pixels between four dark ones, dense GAN before its training",
     "dense_d_train": "mean probability of being real, dense discriminator on its training digits",
     "dense_d_test": "mean probability of being real, dense discriminator on test digits",
-    "strays": "samples on no island, as a share (lower is better)",
     # chapter 4, cgan
     "label_accuracy": "generated faces with the hair colour that was asked for (higher is better)",
     "precision": "share of generated pictures that lie near a real one (higher is better)",
